@@ -1,0 +1,27 @@
+//! Every environment variable that haloy reads, in one place.
+
+/// Overrides the configuration directory of client, daemon and admin tool.
+pub const CONFIG_DIR: &str = "HALOY_CONFIG_DIR";
+/// Overrides the data directory of daemon and admin tool.
+pub const DATA_DIR: &str = "HALOY_DATA_DIR";
+/// Where the Docker Engine listens: `unix:///path` or `tcp://host:port`.
+pub const DOCKER_HOST: &str = "DOCKER_HOST";
+/// Filter for the daemon's log, like `info,haloy::proxy=debug`; wins over `--debug`.
+pub const LOG: &str = "HALOY_LOG";
+/// Any value switches colour off (<https://no-color.org>).
+pub const NO_COLOR: &str = "NO_COLOR";
+/// Set by CI systems: no progress bars.
+pub const CI: &str = "CI";
+/// Home of the user, where user directories live.
+pub const HOME: &str = "HOME";
+/// The server's age identity (`AGE-SECRET-KEY-1…`); replaces the file `age_identity.txt`.
+pub const AGE_IDENTITY: &str = "HALOY_AGE_IDENTITY";
+/// XDG base directory for configuration.
+pub const XDG_CONFIG_HOME: &str = "XDG_CONFIG_HOME";
+/// XDG base directory for data.
+pub const XDG_DATA_HOME: &str = "XDG_DATA_HOME";
+
+/// A variable's value, unless it is unset, empty or not Unicode.
+pub fn read(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

@@ -1,0 +1,28 @@
+//! Logging of the daemon: facts for the journal, on stderr. The client and the admin tool talk to
+//! people through `term` instead.
+
+use std::io::IsTerminal as _;
+
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
+
+use crate::env;
+
+/// Starts logging. `HALOY_LOG` wins over `debug`; without either the level is info.
+pub fn start(debug: bool) {
+    let level = if debug { LevelFilter::DEBUG } else { LevelFilter::INFO };
+    let default = Targets::new().with_default(LevelFilter::WARN).with_target("haloy", level);
+    let targets = env::read(env::LOG).and_then(|filter| filter.parse().ok()).unwrap_or(default);
+    // journald stamps every line itself.
+    let journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colour());
+    if journal {
+        tracing_subscriber::registry().with(targets).with(format.without_time()).init();
+    } else {
+        tracing_subscriber::registry().with(targets).with(format).init();
+    }
+}
+
+fn colour() -> bool {
+    std::io::stderr().is_terminal() && env::read(env::NO_COLOR).is_none()
+}

@@ -1,0 +1,73 @@
+//! The proxy's one input: a whole routing table with its certificates, never a change to one.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::sign::CertifiedKey;
+use serde::{Deserialize, Serialize};
+
+use crate::names::Domain;
+
+/// Everything the data plane knows. Serialised it is the last-known-good table: keys and
+/// certificates are not part of that, whoever loads it puts them back.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Snapshot {
+    pub routes: Vec<Route>,
+    /// Alias → canonical domain; path and query are kept byte for byte.
+    pub redirects: BTreeMap<Domain, Domain>,
+    #[serde(skip)]
+    pub certificates: Certificates,
+}
+
+/// Where requests for some hosts below a path go, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// For logs and metrics: the app's name.
+    pub name: String,
+    pub hosts: Vec<Domain>,
+    /// `/` for all; the longest prefix that ends at a `/` boundary wins.
+    pub path_prefix: String,
+    pub policy: Policy,
+    /// Weighted groups of backends. All groups empty: answer 503.
+    pub groups: Vec<Group>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Plain HTTP is redirected to HTTPS.
+    pub redirect_to_https: bool,
+    /// Until the backend's first byte; then 504.
+    pub response_timeout: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    pub weight: u32,
+    pub backends: Vec<Backend>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backend {
+    pub id: BackendId,
+    pub address: SocketAddr,
+}
+
+/// Names a backend across snapshots; in-flight counts and connection pools follow it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct BackendId(pub Arc<str>);
+
+/// What the TLS resolver chooses from.
+#[derive(Debug, Clone, Default)]
+pub struct Certificates {
+    pub by_name: BTreeMap<Domain, Arc<CertifiedKey>>,
+    /// For names without a certificate of their own (self-signed).
+    pub default: Option<Arc<CertifiedKey>>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { redirect_to_https: true, response_timeout: Duration::from_secs(60) }
+    }
+}

@@ -1,0 +1,161 @@
+//! An app as it is to run: everything resolved, every name valid.
+
+use std::num::NonZeroU16;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::names::{AppName, Domain, ImageRef};
+use crate::secret::{self, Secret};
+
+/// One app on one server. Holds the names of its environment variables and where their values came
+/// from, never the values: a spec is kept in the history and shown to people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AppSpec {
+    pub name: AppName,
+    pub image: ImageRef,
+    /// Empty for a worker: nothing is routed to it.
+    #[serde(default)]
+    pub domains: Vec<DomainSpec>,
+    #[serde(default)]
+    pub tls: Tls,
+    /// How many containers, at least 1.
+    pub replicas: u16,
+    /// The port that the app listens on inside its container; the image's only EXPOSEd TCP port, else 8080, when absent.
+    #[serde(default)]
+    #[schema(value_type = Option<u16>)]
+    pub port: Option<NonZeroU16>,
+    /// Path of the HTTP health check; `/` for an app with domains and none for a worker when absent.
+    #[serde(default)]
+    pub health_check_path: Option<String>,
+    #[serde(default)]
+    pub env: Vec<EnvVar>,
+    #[serde(default)]
+    pub volumes: Vec<Mount>,
+    /// The Docker network; `haloy-public` when absent.
+    #[serde(default)]
+    pub network: Option<String>,
+    #[serde(default)]
+    pub deployment_strategy: Strategy,
+    /// How long a new replica must stay healthy before it counts, in seconds.
+    #[serde(default)]
+    pub min_ready_seconds: u32,
+    /// How long a deployment may take until all its replicas are healthy, in seconds.
+    #[serde(default = "AppSpec::default_deploy_timeout")]
+    pub deploy_timeout: u32,
+    /// How long requests in flight may go on in a replica that left the table, in seconds.
+    #[serde(default = "AppSpec::default_drain_timeout")]
+    pub drain_timeout: u32,
+    /// How long a container has between SIGTERM and SIGKILL, in seconds.
+    #[serde(default = "AppSpec::default_stop_timeout")]
+    pub stop_timeout: u32,
+}
+
+impl AppSpec {
+    /// The network of apps that name none; it is created when missing.
+    pub const DEFAULT_NETWORK: &'static str = "haloy-public";
+
+    pub fn default_deploy_timeout() -> u32 {
+        120
+    }
+
+    pub fn default_drain_timeout() -> u32 {
+        30
+    }
+
+    pub fn default_stop_timeout() -> u32 {
+        10
+    }
+
+    pub fn network(&self) -> &str {
+        self.network.as_deref().unwrap_or(Self::DEFAULT_NETWORK)
+    }
+}
+
+/// A canonical domain; its aliases redirect to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DomainSpec {
+    pub domain: Domain,
+    #[serde(default)]
+    pub aliases: Vec<Domain>,
+}
+
+/// Who terminates TLS for the app's domains.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Tls {
+    /// haloy does; plain HTTP is redirected to HTTPS.
+    #[default]
+    Auto,
+    /// Another terminator in front of this server; plain HTTP is served, not redirected.
+    Off,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// The new version starts beside the old one and takes over when it is healthy.
+    #[default]
+    Rolling,
+    /// The old version stops first: for apps of which two must never run at once.
+    Replace,
+}
+
+/// An environment variable's name and the origin of its value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EnvVar {
+    pub name: String,
+    pub source: EnvSource,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EnvSource {
+    /// Written in the file.
+    Value,
+    /// From this variable of the environment of whoever deployed.
+    Env(String),
+}
+
+/// A volume or a host directory mounted into the container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Mount {
+    pub source: MountSource,
+    /// Absolute path inside the container.
+    pub target: String,
+    /// Mount options as Docker takes them (`ro`, `rw`, `z`, …), comma separated.
+    #[serde(default)]
+    pub options: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MountSource {
+    /// A named volume; Docker keeps it.
+    Volume(String),
+    /// An absolute path of the host.
+    Host(String),
+}
+
+/// The body of a deploy: what to run, and the values that its environment needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeployRequest {
+    pub spec: AppSpec,
+    /// One value for each entry of `spec.env`, in its order.
+    #[serde(default)]
+    pub env: Vec<EnvValue>,
+    /// Who deploys, as a person would say it.
+    #[serde(default)]
+    pub performer: Option<String>,
+    /// The commit that is deployed, when the configuration lies in a git work tree.
+    #[serde(default)]
+    pub git_commit: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EnvValue {
+    pub name: String,
+    #[serde(with = "secret::exposed")]
+    #[schema(value_type = String)]
+    pub value: Secret,
+}

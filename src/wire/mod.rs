@@ -1,0 +1,18 @@
+//! What travels between haloy and haloyd: plain serde types, no I/O, no decisions.
+//!
+//! Field names are a contract. Additions are fine; a field is never renamed or given another
+//! meaning, because a client and a daemon of different versions talk to each other.
+
+pub mod app;
+pub mod job;
+pub mod problem;
+pub mod routes;
+pub mod status;
+
+pub use app::{AppSpec, DeployRequest, DomainSpec, EnvSource, EnvValue, EnvVar, Mount, MountSource, Strategy, Tls};
+pub use job::{Accepted, ContainerReport, Event, EventKind, Failure, Job, JobId, JobKind, Phase, ProbeReport};
+pub use problem::{Code, Problem};
+pub use status::{
+    AppState, AppStatus, Deployment, DeploymentState, EngineStatus, Health, LogLine, Replica, ReplicaHealth, RollbackRequest, StopRequest,
+    Version,
+};

@@ -1,0 +1,28 @@
+//! The API's paths, for the client that calls them; the server's own come from its route table.
+
+use super::job::JobId;
+use crate::names::AppName;
+
+pub const HEALTH: &str = "/v1/health";
+pub const VERSION: &str = "/v1/version";
+pub const APPS: &str = "/v1/apps";
+
+/// Newest version of the API in this build.
+pub const API_VERSION: u32 = 1;
+
+pub fn app(app: &AppName) -> String {
+    format!("{APPS}/{app}")
+}
+
+/// A verb or list of an app: `deploy`, `rollback`, `restart`, `stop`, `start`, `logs`, `deployments`.
+pub fn app_verb(app: &AppName, verb: &str) -> String {
+    format!("{APPS}/{app}/{verb}")
+}
+
+pub fn job(job: JobId) -> String {
+    format!("/v1/jobs/{job}")
+}
+
+pub fn job_events(job: JobId) -> String {
+    format!("/v1/jobs/{job}/events")
+}

@@ -1,0 +1,149 @@
+//! What the server shows of itself, its apps and their containers.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::app::DomainSpec;
+use super::job::Job;
+use crate::names::{AppName, DeployId, ImageRef};
+
+/// `GET /v1/health`: the daemon answers. Needs no token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Health {
+    /// Always `ok`: whoever can answer is alive.
+    pub status: String,
+    pub engine: EngineStatus,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EngineStatus {
+    /// The Docker Engine answers.
+    Up,
+    /// It does not; apps are served as they were last seen.
+    Down,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Version {
+    pub version: String,
+    /// The newest API version that the daemon speaks.
+    pub api: u32,
+    pub docker: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AppStatus {
+    pub name: AppName,
+    pub state: AppState,
+    /// The deployment that serves.
+    pub deployment: Option<DeployId>,
+    pub image: Option<ImageRef>,
+    pub domains: Vec<DomainSpec>,
+    pub replicas_wanted: u16,
+    pub replicas: Vec<Replica>,
+    /// The job under way, else the last one.
+    pub job: Option<Job>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AppState {
+    /// All wanted replicas are healthy.
+    Running,
+    /// Some are.
+    Degraded,
+    /// None is.
+    Down,
+    Stopped,
+    /// Its first deployment is still under way.
+    Starting,
+    /// It was never deployed successfully.
+    Failed,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Replica {
+    pub container: String,
+    pub deployment: DeployId,
+    /// Counts from 1.
+    pub number: u16,
+    pub health: ReplicaHealth,
+    /// What the last health check said.
+    pub detail: Option<String>,
+    /// Requests are routed to it.
+    pub routed: bool,
+    pub requests_in_flight: u64,
+    pub restarts: u32,
+    pub address: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub started_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplicaHealth {
+    Starting,
+    Healthy,
+    Unhealthy,
+    Exited,
+}
+
+/// A deployment in an app's history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Deployment {
+    pub id: DeployId,
+    pub state: DeploymentState,
+    pub image: ImageRef,
+    /// The image's content: its config digest. None when it never got that far.
+    pub image_id: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    pub performer: Option<String>,
+    pub git_commit: Option<String>,
+    /// The deployment whose snapshot this one repeats.
+    pub rolled_back_to: Option<DeployId>,
+    /// It serves now.
+    pub current: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DeploymentState {
+    /// Not judged yet.
+    Pending,
+    /// Every replica was healthy once: it can be rolled back to.
+    Complete,
+    Failed,
+}
+
+/// One line of a container's output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LogLine {
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub at: Option<Timestamp>,
+    pub container: String,
+    pub deployment: DeployId,
+    pub replica: u16,
+    /// Written to stderr.
+    pub stderr: bool,
+    pub line: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StopRequest {
+    /// Remove the containers once they have stopped.
+    #[serde(default)]
+    pub remove_containers: bool,
+    /// Remove the app's named volumes too; implies `remove_containers`.
+    #[serde(default)]
+    pub remove_volumes: bool,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RollbackRequest {
+    /// The deployment to go back to; the complete one before the current when absent.
+    #[serde(default)]
+    pub deployment: Option<DeployId>,
+}
