@@ -1,3 +1,8 @@
+//! `haloyd`: the one place where the parts meet.
+
+mod overview;
+mod store;
+
 use std::ffi::OsString;
 use std::process::ExitCode;
 

@@ -102,8 +102,8 @@ pub struct Deployment {
     pub created_at: Timestamp,
     pub performer: Option<String>,
     pub git_commit: Option<String>,
-    /// The deployment whose snapshot this one repeats.
-    pub rolled_back_to: Option<DeployId>,
+    /// The earlier deployment whose snapshot this one repeats: after a rollback or a restart.
+    pub repeats: Option<DeployId>,
     /// It serves now.
     pub current: bool,
 }

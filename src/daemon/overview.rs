@@ -1,0 +1,15 @@
+//! What the reconcile loop saw last, for those who only look: the API.
+
+use std::collections::BTreeMap;
+
+use crate::names::AppName;
+use crate::wire::{EngineStatus, Replica};
+
+/// The world after the last pass. A failed look leaves the replicas as they were seen before.
+#[derive(Debug, Clone)]
+pub struct Overview {
+    pub engine: EngineStatus,
+    /// The engine's version, once it has answered.
+    pub engine_version: Option<String>,
+    pub replicas: BTreeMap<AppName, Vec<Replica>>,
+}

@@ -1,0 +1,94 @@
+//! The tables, as numbered migrations. A migration is never edited once it was released.
+
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::{StoreError, query};
+use crate::crypto;
+
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE meta (
+        key   TEXT PRIMARY KEY,
+        value TEXT NOT NULL
+    ) STRICT;
+
+    CREATE TABLE deployments (
+        id             INTEGER PRIMARY KEY,     -- YYYYMMDDHHMMSS
+        app            TEXT NOT NULL,
+        state          TEXT NOT NULL,           -- pending | complete | failed
+        spec           TEXT NOT NULL,           -- JSON of the AppSpec: references, never values
+        env            BLOB NOT NULL,           -- resolved values, sealed
+        image_id       TEXT,                    -- these three are known once the image is ready
+        port           INTEGER,
+        healthcheck    INTEGER,
+        created_at     INTEGER NOT NULL,        -- Unix milliseconds, like every *_at
+        performer      TEXT,
+        git_commit     TEXT,
+        repeats        INTEGER                  -- the first deployment with this snapshot
+    ) STRICT;
+    CREATE INDEX deployments_by_app ON deployments (app, id);
+
+    CREATE TABLE apps (
+        name    TEXT PRIMARY KEY,
+        rollout INTEGER REFERENCES deployments (id),   -- on its way, not judged yet
+        serving INTEGER REFERENCES deployments (id),   -- the last complete one
+        run     TEXT NOT NULL                          -- running | stopped | removed
+    ) STRICT;
+
+    CREATE TABLE jobs (
+        id             INTEGER PRIMARY KEY AUTOINCREMENT,
+        app            TEXT NOT NULL,
+        kind           TEXT NOT NULL,
+        phase          TEXT NOT NULL,
+        deployment     INTEGER,
+        remove_containers INTEGER NOT NULL DEFAULT 0,
+        remove_volumes INTEGER NOT NULL DEFAULT 0,
+        created_at     INTEGER NOT NULL,
+        finished_at    INTEGER,
+        failure        TEXT                     -- JSON of the Failure
+    ) STRICT;
+    CREATE INDEX jobs_by_app ON jobs (app, id);
+    CREATE INDEX jobs_open ON jobs (app, id) WHERE finished_at IS NULL;
+
+    CREATE TABLE job_events (
+        job   INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+        seq   INTEGER NOT NULL,
+        at    INTEGER NOT NULL,
+        event TEXT NOT NULL,                    -- JSON of the EventKind
+        PRIMARY KEY (job, seq)
+    ) STRICT, WITHOUT ROWID;
+"];
+
+/// Brings the database to the newest schema in one transaction; an existing one is backed up first.
+pub fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let failed = query("migrate the database");
+    let known = MIGRATIONS.len() as i64;
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
+    if found > known {
+        return Err(StoreError::Newer { found, known });
+    }
+    if found == known {
+        return Ok(());
+    }
+    if found > 0 {
+        let backup = path.with_extension(format!("schema-{found}.bak"));
+        connection
+            .backup("main", &backup, None::<fn(rusqlite::backup::Progress)>)
+            .map_err(query("back up the database before migrating it"))?;
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive).map_err(failed)?;
+    for migration in &MIGRATIONS[found as usize..] {
+        transaction.execute_batch(migration).map_err(failed)?;
+    }
+    transaction.pragma_update(None, "user_version", known).map_err(failed)?;
+    transaction.commit().map_err(failed)
+}
+
+/// The installation's id, made at the first start.
+pub fn instance(connection: &Connection) -> Result<String, StoreError> {
+    let failed = query("read the installation's id");
+    let fresh = crypto::hex(&crypto::random::<8>());
+    connection.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('instance', ?1)", [fresh]).map_err(failed)?;
+    connection.query_row("SELECT value FROM meta WHERE key = 'instance'", [], |row| row.get(0)).map_err(failed)
+}

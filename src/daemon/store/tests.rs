@@ -1,0 +1,163 @@
+use super::*;
+use crate::wire::{DeploymentState, EventKind, Failure, JobKind, Phase, StopRequest};
+
+fn store() -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let store = Store::open(&dir.path().join("db/haloy.db")).expect("open");
+    (dir, store)
+}
+
+fn app(name: &str) -> AppName {
+    name.parse().expect("app name")
+}
+
+fn new(name: &str, image: &str, domain: &str) -> NewDeployment {
+    let spec = serde_json::json!({ "name": name, "image": image, "replicas": 1, "domains": [{ "domain": domain }] });
+    NewDeployment { spec: serde_json::from_value(spec).expect("spec"), env: vec![1, 2], performer: None, git_commit: None }
+}
+
+fn failure(reason: &str) -> Failure {
+    Failure { reason: reason.to_owned(), hint: None, container: None }
+}
+
+/// Deploys and carries the job through to `done`.
+async fn complete(store: &Store, name: &str, image: &str) -> DeployId {
+    let accepted = store.accept_deploy(new(name, image, &format!("{name}.example.com"))).await.expect("accept");
+    store.activate_jobs().await.expect("activate");
+    let id = accepted.deployment.expect("deployment");
+    store.promote(app(name), id, Some(accepted.job)).await.expect("promote");
+    store.finish(app(name), accepted.job).await.expect("finish");
+    id
+}
+
+async fn phases(store: &Store, job: JobId) -> Vec<Phase> {
+    let (events, _) = store.events(job, 0).await.expect("events");
+    events.iter().filter_map(|e| if let EventKind::Phase { phase } = e.kind { Some(phase) } else { None }).collect()
+}
+
+#[tokio::test]
+async fn a_deploy_goes_from_queued_to_done_and_survives_a_reopen() {
+    let (dir, store) = store();
+    let accepted = store.accept_deploy(new("shop", "shop:1", "shop.example.com")).await.expect("accept");
+    assert_eq!(accepted.queued_behind, 0);
+    assert!(store.intents().await.expect("intents").is_empty(), "a queued job is not yet intent");
+
+    store.activate_jobs().await.expect("activate");
+    let intent = store.intents().await.expect("intents").remove(0);
+    assert_eq!(intent.rollout.as_ref().map(|r| Some(r.id)), Some(accepted.deployment));
+    assert!(intent.serving.is_none() && intent.rollout.expect("rollout").prepared.is_none());
+
+    let id = accepted.deployment.expect("id");
+    let prepared = Prepared { image_id: "sha256:1".to_owned(), port: 8080.try_into().expect("port"), healthcheck: false };
+    store.prepared(id, prepared.clone()).await.expect("prepared");
+    store.progress(accepted.job, Phase::Starting, None).await.expect("progress");
+    store.progress(accepted.job, Phase::Starting, None).await.expect("a repeated phase is no event");
+    store.promote(app("shop"), id, Some(accepted.job)).await.expect("promote");
+    store.finish(app("shop"), accepted.job).await.expect("finish");
+
+    drop(store);
+    let store = Store::open(&dir.path().join("db/haloy.db")).expect("reopen");
+    let intent = store.intents().await.expect("intents").remove(0);
+    assert_eq!(intent.serving.and_then(|r| r.prepared), Some(prepared));
+    assert!(intent.rollout.is_none() && intent.job.is_none());
+    assert_eq!(phases(&store, accepted.job).await, [Phase::Queued, Phase::Preparing, Phase::Starting, Phase::Switching, Phase::Done]);
+    assert_eq!(store.sealed_env(id).await.expect("env"), [1, 2]);
+}
+
+#[tokio::test]
+async fn jobs_of_one_app_queue_and_other_apps_do_not_wait() {
+    let (_dir, store) = store();
+    let first = store.accept_deploy(new("shop", "shop:1", "shop.example.com")).await.expect("accept");
+    let second = store.accept_deploy(new("shop", "shop:2", "shop.example.com")).await.expect("accept");
+    let other = store.accept_deploy(new("blog", "blog:1", "blog.example.com")).await.expect("accept");
+    assert_eq!((second.queued_behind, other.queued_behind), (1, 0));
+    assert!(first.deployment < second.deployment && second.deployment < other.deployment, "ids grow and are unique");
+
+    store.activate_jobs().await.expect("activate");
+    let active: Vec<_> = store.intents().await.expect("intents").iter().filter_map(|i| i.job.map(|j| j.id)).collect();
+    assert_eq!(active, [other.job, first.job]);
+
+    store.fail(app("shop"), first.job, failure("no such image")).await.expect("fail");
+    store.activate_jobs().await.expect("activate");
+    let shop = store.intents().await.expect("intents").remove(1);
+    assert_eq!(shop.job.map(|j| j.id), Some(second.job), "the next one begins");
+    let failed = store.job(first.job).await.expect("job");
+    assert_eq!((failed.phase, failed.failure.map(|f| f.reason)), (Phase::Failed, Some("no such image".to_owned())));
+}
+
+#[tokio::test]
+async fn a_failed_rollout_leaves_what_serves() {
+    let (_dir, store) = store();
+    let good = complete(&store, "shop", "shop:1").await;
+    let bad = store.accept_deploy(new("shop", "shop:2", "shop.example.com")).await.expect("accept");
+    store.activate_jobs().await.expect("activate");
+    store.fail(app("shop"), bad.job, failure("crashed")).await.expect("fail");
+    let intent = store.intents().await.expect("intents").remove(0);
+    assert_eq!((intent.serving.map(|r| r.id), intent.rollout.map(|r| r.id)), (Some(good), None));
+    let history = store.deployments(app("shop")).await.expect("history");
+    let states: Vec<_> = history.iter().map(|d| (d.state, d.current)).collect();
+    assert_eq!(states, [(DeploymentState::Failed, false), (DeploymentState::Complete, true)]);
+}
+
+#[tokio::test]
+async fn rollback_goes_back_one_version_and_then_another() {
+    let (_dir, store) = store();
+    let one = complete(&store, "shop", "shop:1").await;
+    complete(&store, "shop", "shop:2").await;
+    complete(&store, "shop", "shop:3").await;
+
+    let back = async || {
+        let accepted = store.accept_rollback(app("shop"), None, None).await?;
+        store.activate_jobs().await?;
+        let id = accepted.deployment.expect("deployment");
+        let image = store.intents().await?.remove(0).rollout.expect("rollout").spec.image.to_string();
+        store.promote(app("shop"), id, Some(accepted.job)).await?;
+        store.finish(app("shop"), accepted.job).await?;
+        Ok::<_, StoreError>(image)
+    };
+    assert_eq!(back().await.expect("first"), "shop:2");
+    assert_eq!(back().await.expect("second"), "shop:1");
+    assert!(matches!(back().await, Err(StoreError::NothingToRollBackTo(_))));
+
+    let restart = store.accept_restart(app("shop"), None).await.expect("restart");
+    store.activate_jobs().await.expect("activate");
+    store.finish(app("shop"), restart.job).await.expect("finish");
+    assert_eq!(store.deployments(app("shop")).await.expect("history")[0].repeats, Some(one), "a restart of a rollback repeats the origin");
+    let unknown = store.accept_rollback(app("shop"), Some(DeployId::from_number(20200101000000)), None).await;
+    assert!(matches!(unknown, Err(StoreError::UnknownDeployment { .. })));
+}
+
+#[tokio::test]
+async fn a_domain_belongs_to_one_app_until_its_containers_are_removed() {
+    let (_dir, store) = store();
+    complete(&store, "shop", "shop:1").await;
+    let taken = store.accept_deploy(new("other", "other:1", "shop.example.com")).await;
+    assert!(matches!(taken, Err(StoreError::DomainTaken { .. })));
+    assert!(store.jobs(Some(app("other")), 10).await.expect("jobs").is_empty(), "nothing half done is left");
+
+    let stop = StopRequest { remove_containers: true, remove_volumes: false };
+    let stopped = store.accept_stop(app("shop"), stop).await.expect("stop");
+    store.activate_jobs().await.expect("activate");
+    assert_eq!(store.intents().await.expect("intents")[0].run, RunState::Removed);
+    store.finish(app("shop"), stopped.job).await.expect("finish");
+    store.accept_deploy(new("other", "other:1", "shop.example.com")).await.expect("the domain is free");
+}
+
+#[tokio::test]
+async fn stop_and_start_need_an_app() {
+    let (_dir, store) = store();
+    assert!(matches!(store.accept_stop(app("shop"), StopRequest::default()).await, Err(StoreError::UnknownApp(_))));
+    assert!(matches!(store.accept_start(app("shop")).await, Err(StoreError::UnknownApp(_))));
+    assert!(matches!(store.accept_restart(app("shop"), None).await, Err(StoreError::NeverDeployed(_))));
+    complete(&store, "shop", "shop:1").await;
+    let job = store.accept_start(app("shop")).await.expect("start").job;
+    assert_eq!(store.job(job).await.expect("job").kind, JobKind::Start);
+}
+
+#[test]
+fn a_newer_database_is_refused_and_left_alone() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let path = dir.path().join("haloy.db");
+    Connection::open(&path).and_then(|db| db.pragma_update(None, "user_version", 999)).expect("newer database");
+    assert!(matches!(Store::open(&path), Err(StoreError::Newer { found: 999, .. })));
+}
