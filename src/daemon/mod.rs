@@ -1,6 +1,7 @@
 //! `haloyd`: the one place where the parts meet.
 
 mod overview;
+mod reconcile;
 mod store;
 
 use std::ffi::OsString;
