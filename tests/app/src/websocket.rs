@@ -146,7 +146,13 @@ mod tests {
         for size in [125_usize, 126, 65_535, 65_536] {
             let mut out = Vec::new();
             write_frame(&mut out, 0x82, &vec![7; size]).unwrap();
-            let prefix = if size < 126 { 2 } else if size < 65_536 { 4 } else { 10 };
+            let prefix = if size < 126 {
+                2
+            } else if size < 65_536 {
+                4
+            } else {
+                10
+            };
             assert_eq!(out.len(), size + prefix);
         }
     }
