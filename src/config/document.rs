@@ -1,0 +1,244 @@
+//! A file as a figment provider: keys in one spelling, every value with its place, secrets masked.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use figment::value::{Dict, Empty, Map, Tag, Value};
+use figment::{Metadata, Profile, Provider};
+
+use super::env::is_variable;
+use super::error::ConfigError;
+use super::keys::{Key, Shape};
+use super::mask;
+use super::mistake::Mistake;
+use super::source::{self, Format, Site, Source};
+use super::spelling::{camel_case, nearest};
+use super::tree::{Kind, Node, Parsed, SyntaxError};
+use super::{json, toml, yaml};
+
+/// One file, read. Its mistakes so far are those of spelling: unknown and repeated keys.
+#[derive(Debug)]
+pub struct Document {
+    pub source: Arc<Source>,
+    values: Dict,
+    /// By path, as [`Field`](super::field::Field) knows it: `env[1].from.env`.
+    places: BTreeMap<String, Place>,
+    pub mistakes: Vec<Mistake>,
+}
+
+/// Where a value stands, and how it is written.
+#[derive(Debug, Clone)]
+pub struct Place {
+    pub key: Option<Range<usize>>,
+    pub value: Range<usize>,
+    /// The text of a number or boolean.
+    pub written: Option<String>,
+    /// It is masked where the file is shown: no message may quote it either.
+    pub hidden: bool,
+}
+
+impl Document {
+    /// Reads a file whose keys are those of `shape`. A file that is not of its format is an error at
+    /// once; mistakes of spelling are kept beside what could be read.
+    pub fn read(path: &Path, shape: &'static Shape) -> Result<Self, ConfigError> {
+        let format = Format::of(path)?;
+        let text = source::read(path)?;
+        Self::parse(path, format, &text, shape)
+    }
+
+    pub fn parse(path: &Path, format: Format, text: &str, shape: &'static Shape) -> Result<Self, ConfigError> {
+        let parsed = match format {
+            Format::Yaml => yaml::parse(text),
+            Format::Json => json::parse(text),
+            Format::Toml => toml::parse(text),
+        };
+        match parsed {
+            Ok(parsed) => Ok(Self::lower(path, text, parsed, shape)),
+            Err(error) => {
+                let source = Arc::new(Source::new(path, text, &mask::unparsed(text, shape)));
+                let what = format!("this is not valid {}", format.name());
+                Err(ConfigError::Invalid { mistakes: vec![syntax_mistake(&source, &what, error)] })
+            }
+        }
+    }
+
+    fn lower(path: &Path, text: &str, parsed: Parsed, shape: &'static Shape) -> Self {
+        let mut lowering = Lowering { text, places: BTreeMap::new(), secrets: Vec::new(), misspelled: Vec::new() };
+        let values = match lowering.value(parsed.root, shape, "", false) {
+            Value::Dict(_, values) => Some(values),
+            Value::Empty(..) => Some(Dict::new()),
+            _ => None,
+        };
+        let source = Arc::new(Source::new(path, text, &lowering.secrets));
+        let mut mistakes: Vec<Mistake> = lowering.misspelled.into_iter().map(|misspelled| misspelled.mistake(&source)).collect();
+        mistakes.extend(parsed.repeated.map(|error| syntax_mistake(&source, "repeated key", error)));
+        if values.is_none() {
+            let site = Site { source: Arc::clone(&source), span: source::char_at(text, 0) };
+            mistakes.push(Mistake::new(site, None, "the file must be a list of keys with values, like `name: my-app`"));
+        }
+        Self { source, values: values.unwrap_or_default(), places: lowering.places, mistakes }
+    }
+
+    /// The place of a value; the file itself has none.
+    pub fn place(&self, path: &str) -> Option<&Place> {
+        self.places.get(path)
+    }
+}
+
+impl Provider for &Document {
+    fn metadata(&self) -> Metadata {
+        Metadata::from("configuration file", self.source.path.as_path())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        Ok(Profile::Default.collect(self.values.clone()))
+    }
+}
+
+fn syntax_mistake(source: &Arc<Source>, what: &str, error: SyntaxError) -> Mistake {
+    let span = error.span.unwrap_or(0..0);
+    Mistake::new(Site { source: Arc::clone(source), span }, None, format!("{what}: {}", error.message))
+}
+
+/// A key that is not in the table, or that is there in both spellings.
+struct Misspelled {
+    span: Range<usize>,
+    path: String,
+    message: String,
+    hint: Option<String>,
+    other: Option<Range<usize>>,
+}
+
+impl Misspelled {
+    fn mistake(self, source: &Arc<Source>) -> Mistake {
+        let mut mistake = Mistake::new(Site { source: Arc::clone(source), span: self.span }, Some(self.path), self.message);
+        if let Some(hint) = self.hint {
+            mistake.hint(hint);
+        }
+        if let Some(other) = self.other {
+            mistake.other(other, "first written here");
+        }
+        mistake
+    }
+}
+
+/// The walk from the tree to figment's values.
+struct Lowering<'a> {
+    text: &'a str,
+    places: BTreeMap<String, Place>,
+    secrets: Vec<Range<usize>>,
+    misspelled: Vec<Misspelled>,
+}
+
+impl Lowering<'_> {
+    fn value(&mut self, node: Node, shape: &'static Shape, path: &str, private: bool) -> Value {
+        if private && !is_shown(&node.kind, shape) {
+            self.hide(&node);
+        }
+        match node.kind {
+            Kind::Null => Value::Empty(Tag::Default, Empty::Unit),
+            Kind::Bool { value, .. } => Value::Bool(Tag::Default, value),
+            Kind::Number { value, .. } => Value::Num(Tag::Default, value),
+            Kind::Text(text) => Value::String(Tag::Default, text),
+            Kind::List(nodes) => {
+                let shape = if let Shape::List(inner) = shape { inner } else { &Shape::Value };
+                let entry = |(index, node)| self.child(None, node, shape, format!("{path}[{index}]"), private);
+                Value::Array(Tag::Default, nodes.into_iter().enumerate().map(entry).collect())
+            }
+            Kind::Map(entries) => Value::Dict(Tag::Default, self.entries(entries, shape, path, private)),
+        }
+    }
+
+    fn child(&mut self, key: Option<Range<usize>>, node: Node, shape: &'static Shape, path: String, private: bool) -> Value {
+        let written = match &node.kind {
+            Kind::Bool { written, .. } | Kind::Number { written, .. } => Some(written.clone()),
+            _ => None,
+        };
+        let place = Place { key, value: self.pointed_at(&node), written, hidden: private && !is_shown(&node.kind, shape) };
+        self.places.insert(path.clone(), place);
+        self.value(node, shape, &path, private)
+    }
+
+    fn entries(&mut self, entries: Vec<(super::tree::Key, Node)>, shape: &'static Shape, path: &str, private: bool) -> Dict {
+        let mut dict = Dict::new();
+        for (written, node) in entries {
+            let (name, below, private) = match shape {
+                Shape::Object(_) if written.name.starts_with("x-") => {
+                    self.hide(&node);
+                    continue;
+                }
+                Shape::Object(keys) => match keys.iter().find(|key| key.name == written.name || camel_case(key.name) == written.name) {
+                    Some(key) => (key.name.to_owned(), &key.shape, private || key.private),
+                    None => {
+                        self.misspelled.push(unknown(&written, keys, &join(path, &written.name)));
+                        self.hide(&node);
+                        continue;
+                    }
+                },
+                Shape::Names(inner) => (written.name, *inner, private),
+                Shape::Value | Shape::Variable | Shape::List(_) => (written.name, &Shape::Value, private),
+            };
+            let path = join(path, &name);
+            if let Some(first) = self.places.get(&path).and_then(|place| place.key.clone()).filter(|_| dict.contains_key(&name)) {
+                let message = format!("the key `{name}` is written twice");
+                self.misspelled.push(Misspelled { span: written.span, path, message, hint: None, other: Some(first) });
+                self.hide(&node);
+                continue;
+            }
+            let value = self.child(Some(written.span), node, below, path, private);
+            dict.insert(name, value);
+        }
+        dict
+    }
+
+    /// What a mistake underlines: a scalar itself; of lists and objects, whose length is not known,
+    /// the rest of the line that they begin on.
+    fn pointed_at(&self, node: &Node) -> Range<usize> {
+        if !matches!(node.kind, Kind::List(_) | Kind::Map(_)) || node.span.len() > 1 {
+            return node.span.clone();
+        }
+        let start = node.span.start.min(self.text.len());
+        let line = self.text[start..].split(['\n', '\r']).next().unwrap_or_default();
+        start..start + line.trim_end().len()
+    }
+
+    /// Masks every scalar below.
+    fn hide(&mut self, node: &Node) {
+        match &node.kind {
+            Kind::List(nodes) => nodes.iter().for_each(|node| self.hide(node)),
+            Kind::Map(entries) => entries.iter().for_each(|(_, node)| self.hide(node)),
+            Kind::Null => {}
+            Kind::Bool { .. } | Kind::Number { .. } | Kind::Text(_) => self.secrets.push(mask::with_comment(self.text, &node.defined)),
+        }
+    }
+}
+
+/// Whether a value inside a private key may be shown: objects and lists decide for each value below,
+/// names of variables are shown, and nothing else.
+fn is_shown(kind: &Kind, shape: &Shape) -> bool {
+    match (kind, shape) {
+        (Kind::List(_), Shape::List(_)) | (Kind::Map(_), Shape::Object(_)) | (Kind::Null, _) => true,
+        (Kind::Text(text), Shape::Variable) => is_variable(text),
+        // `api_token: NAME`. A token pasted there by mistake could be a name in small letters.
+        (Kind::Text(text), Shape::Object(_)) => is_variable(text) && !text.bytes().any(|b| b.is_ascii_lowercase()),
+        _ => false,
+    }
+}
+
+fn unknown(written: &super::tree::Key, keys: &[Key], path: &str) -> Misspelled {
+    let hint = match nearest(&written.name, keys.iter().map(|key| key.name)) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None if keys.len() <= 6 => {
+            format!("the keys here are {}", keys.iter().map(|key| format!("`{}`", key.name)).collect::<Vec<_>>().join(", "))
+        }
+        None => "keys for your own use (YAML anchors) begin with `x-`".to_owned(),
+    };
+    let message = format!("unknown key `{}`", written.name);
+    Misspelled { span: written.span.clone(), path: path.to_owned(), message, hint: Some(hint), other: None }
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
