@@ -97,7 +97,7 @@ struct Call<'a> {
 impl Call<'_> {
     async fn send(&self, body: Bytes, last_event: Option<u64>) -> Result<Response<Incoming>, ClientError> {
         let address = &self.api.address;
-        let connect = |source| ClientError::Connect { server: self.api.server(), local: address.is_local(), source };
+        let connect = |source| ClientError::Connect { server: self.api.server(), local: !address.uses_tls(), source };
         let mut sender = connection::open(address, self.api.tls.as_ref()).await.map_err(connect)?;
         let answer = timeout(ANSWER_TIMEOUT, sender.send_request(self.request(body, last_event)?)).await;
         let response = answer.map_err(|_| self.no_answer(ANSWER_TIMEOUT))?.map_err(|error| self.broken(error))?;

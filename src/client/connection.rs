@@ -52,14 +52,18 @@ pub async fn open(address: &Address, tls: Option<&TlsConnector>) -> io::Result<S
 }
 
 async fn connect(address: &Address, tls: Option<&TlsConnector>) -> io::Result<Sender> {
-    match (address, tls) {
-        (Address::Tcp { host, .. }, None) => speak_http(reach(host, address.port()).await?).await,
-        (Address::Tcp { host, .. }, Some(tls)) => {
-            let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
-            let stream = reach(host, address.port()).await?;
+    let (name, port) = match address {
+        Address::Tcp(name) => (name, address.port().unwrap_or_default()),
+        Address::Unix(path) => return unix(path).await,
+    };
+    let host = name.host().trim_start_matches('[').trim_end_matches(']');
+    let stream = reach(host, port).await?;
+    match tls {
+        None => speak_http(stream).await,
+        Some(tls) => {
+            let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
             speak_http(tls.connect(name, stream).await?).await
         }
-        (Address::Unix(path), _) => unix(path).await,
     }
 }
 
@@ -138,7 +142,7 @@ mod tests {
     }
 
     fn address(port: u16) -> Address {
-        Address::Tcp { host: "localhost".to_owned(), port: Some(port) }
+        format!("localhost:{port}").parse().expect("address")
     }
 
     #[tokio::test]

@@ -20,7 +20,7 @@ use super::{Outcome, hooks, origin};
 pub struct Deploy {
     /// Configuration file or its directory
     #[arg(value_name = "CONFIG")]
-    config: Option<String>,
+    file: Option<String>,
     #[command(flatten)]
     following: Following,
 }
@@ -37,9 +37,9 @@ serves on), 2 when the configuration is wrong, 130 after Ctrl-C (the deployment 
 impl Deploy {
     pub async fn run(self, globals: &Globals) -> Outcome {
         let began = Instant::now();
-        let project = Project::read(globals, self.config.as_deref())?;
+        let project = Project::read(globals, self.file.as_deref())?;
         let request = request(&project)?;
-        let subject = Subject::of(&project, globals, self.config.as_deref())?;
+        let subject = Subject::of(&project, globals, self.file.as_deref())?;
         if !project.target.pre_deploy.is_empty() {
             // A wrong token should not come out after minutes of building.
             let _: Version = subject.api.get(routes::VERSION).await?;

@@ -6,7 +6,6 @@ use crate::config::ConfigError;
 use crate::error::{MISUSE, Report};
 use crate::wire::{Code, JobId, Problem};
 
-use super::address::InvalidAddress;
 use super::sse::SseError;
 
 /// Where the connection broke matters to the user only through its cause.
@@ -16,8 +15,6 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 pub enum ClientError {
     #[error(transparent)]
     Config(#[from] ConfigError),
-    #[error(transparent)]
-    Address(#[from] InvalidAddress),
     #[error("could not start")]
     Runtime(#[source] io::Error),
     #[error("{0}")]
@@ -127,11 +124,6 @@ impl ClientError {
             _ => false,
         }
     }
-
-    /// The server knows nothing by that name.
-    pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Refused { problem, .. } if problem.code == Code::NotFound)
-    }
 }
 
 impl Report for ClientError {
@@ -166,7 +158,7 @@ impl Report for ClientError {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Config(error) => error.exit_code(),
-            Self::Address(_) | Self::Usage(_) | Self::NoServer | Self::SeveralServers { .. } | Self::NoToken { .. } => MISUSE,
+            Self::Usage(_) | Self::NoServer | Self::SeveralServers { .. } | Self::NoToken { .. } => MISUSE,
             _ => crate::error::FAILED,
         }
     }

@@ -1,15 +1,17 @@
 //! `server`: the servers that this user knows, each with its token.
 
 use std::io::{self, Read as _};
+use std::path::Path;
 use std::process::ExitCode;
 
-use crate::config::client::Servers;
+use serde::Serialize;
+
+use crate::config::client::{self, Servers};
 use crate::paths;
 use crate::secret::Secret;
 use crate::term;
 
 use super::Outcome;
-use super::address::Address;
 use super::error::ClientError;
 use super::subject::Globals;
 
@@ -38,7 +40,7 @@ Examples:
 struct Add {
     /// The server's domain, without https://; localhost for this machine
     #[arg(value_name = "HOST")]
-    host: Address,
+    host: String,
     /// API token, as `haloy admin api token` prints it on the server
     #[arg(value_name = "TOKEN", required_unless_present = "token_stdin")]
     token: Option<String>,
@@ -61,7 +63,7 @@ struct List {
 struct Delete {
     /// The server's domain
     #[arg(value_name = "HOST")]
-    host: Address,
+    host: String,
 }
 
 impl Server {
@@ -76,16 +78,12 @@ impl Server {
 
 impl Add {
     fn run(self, globals: &Globals) -> Outcome {
-        let host = self.host.to_string();
         let token = match self.token {
             Some(token) => Secret::new(token),
             None => read_token()?,
         };
-        if token.expose().is_empty() || token.expose().contains(|c: char| c.is_whitespace() || c.is_control()) {
-            return Err(ClientError::Usage("a token is one word without spaces".to_owned()));
-        }
-        Servers::load(&paths::client_config())?.add(&host, &token, self.force)?;
-        term::words(&format!("{} `{host}` is added", globals.terminal.green("✓")));
+        let server = Servers::load(&paths::client_config())?.add(&self.host, &token, self.force)?;
+        term::words(&format!("{} `{}` is added", globals.terminal.green("✓"), server.name));
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -98,25 +96,40 @@ fn read_token() -> Result<Secret, ClientError> {
 
 impl List {
     fn run(self) -> Outcome {
-        let servers = Servers::load(&paths::client_config())?.list();
+        let folder = paths::client_config();
+        let known: Vec<Known> = Servers::load(&folder)?.list().map(|server| Known::of(server, &folder)).collect::<Result<_, _>>()?;
         if self.json {
-            term::json(&servers);
-        } else if servers.is_empty() {
+            term::json(&known);
+        } else if known.is_empty() {
             term::words("no server is known\n\nhint: run `haloy server add HOST TOKEN`");
         } else {
             let token = |set: bool| if set { "set" } else { "missing" }.to_owned();
-            let rows = servers.iter().map(|server| vec![server.host.clone(), token(server.has_token), server.token_env.clone()]);
+            let rows = known.into_iter().map(|server| vec![server.host, token(server.has_token), server.token_env]);
             term::data(&term::table(&["server", "token", "variable"], rows.collect()));
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
+/// What is shown of a server.
+#[derive(Serialize)]
+struct Known {
+    host: String,
+    token_env: String,
+    has_token: bool,
+}
+
+impl Known {
+    fn of(server: &client::Server, folder: &Path) -> Result<Self, ClientError> {
+        let has_token = server.token(folder)?.is_some();
+        Ok(Self { host: server.name.to_string(), token_env: server.token_env.clone(), has_token })
+    }
+}
+
 impl Delete {
     fn run(self, globals: &Globals) -> Outcome {
-        let host = self.host.to_string();
-        Servers::load(&paths::client_config())?.remove(&host)?;
-        term::words(&format!("{} `{host}` is forgotten", globals.terminal.green("✓")));
+        let server = Servers::load(&paths::client_config())?.remove(&self.host)?;
+        term::words(&format!("{} `{}` is forgotten", globals.terminal.green("✓"), server.name));
         Ok(ExitCode::SUCCESS)
     }
 }

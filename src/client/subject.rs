@@ -52,7 +52,7 @@ impl Project {
     /// The file's only target, or the one of the app `wanted`.
     fn from_config(config: Config, wanted: Option<&AppName>) -> Result<Self, ClientError> {
         let Config { path, mut targets, warnings } = config;
-        warnings.iter().for_each(|warning| term::words(&format!("warning: {warning}")));
+        warnings.iter().for_each(|warning| term::words(warning));
         targets.retain(|target| wanted.is_none_or(|name| target.spec.name == *name));
         let several = || ClientError::Usage(format!("`{}` does not describe exactly one app", path.display()));
         let target = targets.pop().filter(|_| targets.is_empty()).ok_or_else(several)?;
@@ -159,7 +159,7 @@ fn address(globals: &Globals, project: Option<&Project>, servers: &Servers) -> R
     if let Some(server) = globals.server.as_ref().or(project.and_then(|project| project.target.server.as_ref())) {
         return Ok(server.parse()?);
     }
-    let mut hosts: Vec<String> = servers.list().into_iter().map(|entry| entry.host).collect();
+    let mut hosts: Vec<String> = servers.list().map(|server| server.name.to_string()).collect();
     match hosts.len() {
         0 => Err(ClientError::NoServer),
         1 => Ok(hosts.remove(0).parse()?),
@@ -170,15 +170,22 @@ fn address(globals: &Globals, project: Option<&Project>, servers: &Servers) -> R
 /// The token for a server. A token that the file holds for its own server is second choice for
 /// another server that `--server` names.
 fn credential(address: &Address, project: Option<&Project>, servers: &Servers) -> Result<Option<Credential>, ClientError> {
-    let added = || servers.get(&address.to_string()).map(|token| Credential { token, origin: "`haloy server add`".to_owned() });
-    let Some(project) = project else { return Ok(added()) };
+    let added = added_token(address, servers)?;
+    let Some(project) = project else { return Ok(added) };
     let own = project.target.server.as_ref().and_then(|server| server.parse::<Address>().ok()).is_none_or(|own| own == *address);
-    if let Some(credential) = (!own).then(added).flatten() {
-        return Ok(Some(credential));
+    if !own && added.is_some() {
+        return Ok(added);
     }
     let token = project.target.resolve_token(&project.environment)?;
     let origin = format!("`api_token` in `{}`", project.path.display());
-    Ok(token.map(|token| Credential { token, origin }).or_else(added))
+    Ok(token.map(|token| Credential { token, origin }).or(added))
+}
+
+/// The token that `haloy server add` stored for a server.
+fn added_token(address: &Address, servers: &Servers) -> Result<Option<Credential>, ClientError> {
+    let Some(server) = servers.get(&address.to_string()) else { return Ok(None) };
+    let token = server.token(&paths::client_config())?;
+    Ok(token.map(|token| Credential { token, origin: format!("`{}` (`haloy server add`)", server.token_env) }))
 }
 
 fn no_token(address: &Address, project: Option<&Project>, folder: &Path) -> ClientError {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::config::{self, Config, Environment, Target};
+use crate::error::Report as _;
 use crate::paths;
 use crate::term;
 use crate::wire::{AppSpec, EnvSource};
@@ -17,7 +18,7 @@ use super::subject::{self, Globals};
 pub struct ValidateConfig {
     /// Configuration file or its directory
     #[arg(value_name = "CONFIG")]
-    config: Option<String>,
+    file: Option<String>,
     /// Print one JSON value: what was understood, or all mistakes
     #[arg(long)]
     json: bool,
@@ -42,12 +43,14 @@ struct ValidTarget<'a> {
 
 impl ValidateConfig {
     pub fn run(self, globals: &Globals) -> Outcome {
-        let path = subject::chosen_path(globals, self.config.as_deref())?;
+        let path = subject::chosen_path(globals, self.file.as_deref())?;
         let config = match config::find(path.as_deref()).and_then(|path| config::load(&path)) {
             Ok(config) => config,
             Err(error) if self.json => {
-                term::json(&serde_json::json!({ "ok": false, "mistakes": error.mistakes() }));
-                return Ok(ExitCode::from(crate::error::MISUSE));
+                term::json(
+                    &serde_json::json!({ "ok": false, "error": error.to_string(), "hint": error.hint(), "mistakes": error.mistakes() }),
+                );
+                return Ok(ExitCode::from(error.exit_code()));
             }
             Err(error) => return Err(error.into()),
         };
@@ -104,5 +107,5 @@ fn show(valid: &Valid<'_>, globals: &Globals) {
             term::words(&globals.terminal.yellow(&format!("warning: `{name}` is not set here, a deploy needs it")));
         }
     }
-    valid.warnings.iter().for_each(|warning| term::words(&globals.terminal.yellow(&format!("warning: {warning}"))));
+    valid.warnings.iter().for_each(|warning| term::words(warning));
 }
