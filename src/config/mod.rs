@@ -37,6 +37,7 @@ mod spelling;
 mod targets;
 #[cfg(test)]
 mod tests;
+pub mod tokens;
 mod toml;
 mod tree;
 mod volumes;
