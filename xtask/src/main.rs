@@ -7,6 +7,8 @@ mod bench;
 mod command;
 mod demo;
 mod failure;
+mod http;
+mod installation;
 mod lint;
 mod process;
 mod setup;

@@ -20,11 +20,15 @@ pub fn install(missing: &[&Need]) -> Outcome {
         return Err(Failure::new(advice(missing)));
     }
     println!("setup: installing what brings {}", programs(missing));
-    apt_get(&["update", "-qq"])?;
+    // Somebody's broken third-party source must not stop us; what is really unknown fails below.
+    let refreshed = apt_get(&["update", "-qq"]);
     let packages = distinct(missing.iter().map(|need| available(need.packages)));
     let quiet = ServicesStayDown::ensure()?;
     let installed = apt_get(&[&["install", "-qq", "--no-install-recommends"], packages.as_slice()].concat());
     drop(quiet);
+    if installed.is_err() {
+        refreshed?;
+    }
     installed?;
     for service in UNWANTED_SERVICES.iter().filter(|service| missing.iter().any(|need| need.program == **service)) {
         // Without systemd there is nothing to disable.
