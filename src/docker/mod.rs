@@ -1,8 +1,27 @@
 //! The only folder that talks to the Docker Engine.
 //!
 //! A concrete struct over our own types: no trait, no type of the client library outside. Every
-//! changing call is idempotent, because the reconcile loop repeats what it is not sure of.
+//! changing call is idempotent, because the reconcile loop repeats what it is not sure of. Every call
+//! has a deadline of its own class, and a look that failed is an error, never an empty world.
+//!
+//! What belongs to us says so in its labels ([`labels`]); `dev.haloy.instance` keeps several daemons on
+//! one engine apart. This folder decides nothing: which container should run is the planner's business.
+//! It must never change what is not labelled ours.
 
+mod connection;
+mod containers;
+mod error;
+mod events;
+mod host;
+mod images;
+pub mod labels;
+mod logs;
+mod networks;
+mod pull;
+mod sockets;
 pub mod types;
+mod volumes;
 
+pub use connection::Docker;
+pub use error::{DockerError, PullFailure};
 pub use types::*;

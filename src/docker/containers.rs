@@ -1,0 +1,353 @@
+//! Our containers: the list with everything the planner wants to know, and the four changes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status, ContainerSummary,
+    ContainerSummaryStateEnum as SummaryState, Health, HealthStatusEnum, HostConfig, HostConfigLogConfig, NetworkSettings, RestartPolicy,
+    RestartPolicyNameEnum,
+};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
+};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+
+use super::connection::{CHANGE, Docker, LOOK};
+use super::error::DockerError;
+use super::labels;
+use super::types::{Container, ContainerId, ContainerPhase, ContainerSpec, HealthCheck, HealthCheckStatus, VolumeMount};
+
+/// Inspections that run at once.
+const INSPECTIONS: usize = 8;
+/// What the engine may take beyond a container's stop timeout: it kills, waits and tidies up.
+const STOP_MARGIN: Duration = Duration::from_secs(30);
+/// The time of a container that was never started, as the engine writes it.
+const NEVER: &str = "0001-01-01T00:00:00Z";
+
+/// Who holds a container name that we want.
+enum Holder {
+    Ours(ContainerId),
+    /// Ours, but on its way out.
+    Leaving,
+    Foreign,
+    Nobody,
+}
+
+impl Docker {
+    /// All containers of this instance, in every state. One that vanishes between list and inspection
+    /// is left out; one whose labels cannot be read is skipped with a warning.
+    pub async fn containers(&self) -> Result<Vec<Container>, DockerError> {
+        let ours = vec![format!("{}={}", labels::INSTANCE, self.instance()), format!("{}={}", labels::ROLE, labels::ROLE_APP)];
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&HashMap::from([("label", ours)])).build();
+        let list = self
+            .call("list", "containers", LOOK, |client| {
+                let options = options.clone();
+                async move { client.list_containers(Some(options)).await }
+            })
+            .await?;
+        let mut containers: Vec<Container> = stream::iter(list)
+            .map(|summary| self.look_at(summary))
+            .buffer_unordered(INSPECTIONS)
+            .try_filter_map(async |container| Ok(container))
+            .try_collect()
+            .await?;
+        containers.sort_by(|a, b| a.owner.cmp(&b.owner).then_with(|| a.id.cmp(&b.id)));
+        Ok(containers)
+    }
+
+    async fn look_at(&self, summary: ContainerSummary) -> Result<Option<Container>, DockerError> {
+        let Some(id) = summary.id else { return Ok(None) };
+        match self.inspect(&id).await {
+            Ok(details) => Ok(describe(details)),
+            Err(error) if error.is_not_found() => Ok(None),
+            // Some releases cannot inspect a container whose removal got stuck half-way: the rest of
+            // the world must stay visible all the same.
+            Err(DockerError::Api { message, .. }) if matches!(summary.state, Some(SummaryState::REMOVING | SummaryState::DEAD)) => {
+                tracing::debug!(container = %id, %message, "a container that is being removed cannot be inspected");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn inspect(&self, name_or_id: &str) -> Result<ContainerInspectResponse, DockerError> {
+        self.call("inspect container", name_or_id, LOOK, |client| async move { client.inspect_container(name_or_id, None).await }).await
+    }
+
+    /// Creates the container without starting it. When its name is held by the container of the same
+    /// owner, that one is the answer: an earlier attempt got through.
+    pub async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId, DockerError> {
+        let attempt = self.try_create(spec).await;
+        if !attempt.as_ref().is_err_and(DockerError::is_conflict) {
+            return attempt;
+        }
+        match self.holder(spec).await? {
+            Holder::Ours(id) => Ok(id),
+            Holder::Foreign => Err(DockerError::NameTaken { name: spec.name.clone() }),
+            Holder::Nobody => self.try_create(spec).await,
+            Holder::Leaving => attempt,
+        }
+    }
+
+    async fn try_create(&self, spec: &ContainerSpec) -> Result<ContainerId, DockerError> {
+        let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
+        let body = create_body(spec, self.instance());
+        let created = self
+            .call("create container", &spec.name, CHANGE, |client| {
+                let (options, body) = (options.clone(), body.clone());
+                async move { client.create_container(Some(options), body).await }
+            })
+            .await?;
+        for warning in &created.warnings {
+            tracing::debug!(container = %spec.name, %warning, "the engine warns about a new container");
+        }
+        Ok(ContainerId(created.id))
+    }
+
+    async fn holder(&self, spec: &ContainerSpec) -> Result<Holder, DockerError> {
+        let details = match self.inspect(&spec.name).await {
+            Ok(details) => details,
+            Err(error) if error.is_not_found() => return Ok(Holder::Nobody),
+            Err(error) => return Err(error),
+        };
+        let labels = details.config.and_then(|config| config.labels).unwrap_or_default();
+        let same_owner = labels::owner(&labels).is_ok_and(|owner| owner == spec.owner);
+        let leaving = matches!(details.state.and_then(|state| state.status), Some(Status::REMOVING | Status::DEAD));
+        Ok(match details.id {
+            Some(id) if same_owner && labels::is_ours(&labels, labels::ROLE_APP, self.instance()) => {
+                if leaving {
+                    Holder::Leaving
+                } else {
+                    Holder::Ours(ContainerId(id))
+                }
+            }
+            _ => Holder::Foreign,
+        })
+    }
+
+    /// Starts the container; one that runs is left alone.
+    pub async fn start(&self, id: &ContainerId) -> Result<(), DockerError> {
+        self.call("start container", id.short(), CHANGE, |client| async move { client.start_container(&id.0, None).await }).await
+    }
+
+    /// Asks the container to stop and kills it after `timeout`. Stopped or gone is success.
+    pub async fn stop(&self, id: &ContainerId, timeout: Duration) -> Result<(), DockerError> {
+        let seconds = i32::try_from(whole_seconds(timeout)).unwrap_or(i32::MAX);
+        let options = StopContainerOptionsBuilder::new().t(seconds).build();
+        let deadline = timeout.saturating_add(STOP_MARGIN);
+        let stopped = self
+            .call("stop container", id.short(), deadline, |client| {
+                let options = options.clone();
+                async move { client.stop_container(&id.0, Some(options)).await }
+            })
+            .await;
+        match stopped {
+            Err(error) if error.is_not_found() => Ok(()),
+            answer => answer,
+        }
+    }
+
+    /// Removes the container, running or not, with its anonymous volumes. Gone, or being removed by
+    /// somebody else, is success.
+    pub async fn remove(&self, id: &ContainerId) -> Result<(), DockerError> {
+        let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+        let removed = self
+            .call("remove container", id.short(), CHANGE, |client| {
+                let options = options.clone();
+                async move { client.remove_container(&id.0, Some(options)).await }
+            })
+            .await;
+        match removed {
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(DockerError::Api { status: 409, message, .. }) if message.contains("in progress") => Ok(()),
+            answer => answer,
+        }
+    }
+}
+
+/// Rounded up: a grace period is never cut.
+fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
+fn create_body(spec: &ContainerSpec, instance: &str) -> ContainerCreateBody {
+    let env = spec.env.iter().map(|(name, value)| format!("{name}={}", value.expose())).collect();
+    let log_config = HostConfigLogConfig {
+        typ: Some("json-file".to_owned()),
+        config: Some(HashMap::from([("max-size".to_owned(), "10m".to_owned()), ("max-file".to_owned(), "3".to_owned())])),
+    };
+    let host_config = HostConfig {
+        network_mode: Some(spec.network.clone()),
+        binds: Some(spec.mounts.iter().map(bind).collect()),
+        restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::UNLESS_STOPPED), maximum_retry_count: None }),
+        log_config: Some(log_config),
+        ..Default::default()
+    };
+    ContainerCreateBody {
+        image: Some(spec.image.clone()),
+        env: Some(env),
+        labels: Some(labels::of_container(&spec.owner, instance, &spec.labels)),
+        stop_timeout: i64::try_from(whole_seconds(spec.stop_timeout)).ok(),
+        host_config: Some(host_config),
+        ..Default::default()
+    }
+}
+
+fn bind(mount: &VolumeMount) -> String {
+    let VolumeMount { source, target, options } = mount;
+    match options {
+        Some(options) => format!("{source}:{target}:{options}"),
+        None => format!("{source}:{target}"),
+    }
+}
+
+/// Our view of the engine's description; none, with a warning, when its labels cannot be read.
+fn describe(details: ContainerInspectResponse) -> Option<Container> {
+    let id = details.id?;
+    let name = details.name.unwrap_or_default().trim_start_matches('/').to_owned();
+    let labels = details.config.and_then(|config| config.labels).unwrap_or_default();
+    let owner = match labels::owner(&labels) {
+        Ok(owner) => owner,
+        Err(error) => {
+            tracing::warn!(container = %name, reason = %crate::error::chain(&error), "skipping a container that claims to be ours");
+            return None;
+        }
+    };
+    let state = details.state.unwrap_or_default();
+    Some(Container {
+        id: ContainerId(id),
+        name,
+        owner,
+        phase: phase(&state),
+        addresses: details.network_settings.map(addresses).unwrap_or_default(),
+        restarts: details.restart_count.and_then(|count| u32::try_from(count).ok()).unwrap_or_default(),
+        started_at: state.started_at.as_deref().filter(|at| *at != NEVER).and_then(|at| at.parse::<Timestamp>().ok()),
+        pid: state.pid.and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0),
+        health: state.health.and_then(health),
+    })
+}
+
+fn phase(state: &ContainerState) -> ContainerPhase {
+    let exit_code = state.exit_code.unwrap_or_default();
+    let out_of_memory = state.oom_killed.unwrap_or_default();
+    match state.status {
+        Some(Status::CREATED) => ContainerPhase::Created,
+        Some(Status::RUNNING) => ContainerPhase::Running,
+        Some(Status::RESTARTING) => ContainerPhase::Restarting { exit_code, out_of_memory },
+        Some(Status::EXITED) => ContainerPhase::Exited { exit_code, out_of_memory },
+        Some(other) => ContainerPhase::Other(other.to_string()),
+        None => ContainerPhase::Other(String::new()),
+    }
+}
+
+fn health(health: Health) -> Option<HealthCheck> {
+    let status = match health.status? {
+        HealthStatusEnum::STARTING => HealthCheckStatus::Starting,
+        HealthStatusEnum::HEALTHY => HealthCheckStatus::Healthy,
+        HealthStatusEnum::UNHEALTHY => HealthCheckStatus::Unhealthy,
+        HealthStatusEnum::NONE | HealthStatusEnum::EMPTY => return None,
+    };
+    let last = health.log.unwrap_or_default().pop().and_then(|probe| probe.output);
+    let output = last.map(|output| output.trim().to_owned()).filter(|output| !output.is_empty());
+    Some(HealthCheck { status, output })
+}
+
+/// IPv4 where there is one, else IPv6. Networks without an address (`host`, or a stopped container's)
+/// are left out.
+fn addresses(settings: NetworkSettings) -> BTreeMap<String, IpAddr> {
+    let address = |text: Option<String>| text.and_then(|text| text.parse::<IpAddr>().ok());
+    let networks = settings.networks.unwrap_or_default().into_iter();
+    networks
+        .filter_map(|(network, endpoint)| {
+            let ip = address(endpoint.ip_address).or_else(|| address(endpoint.global_ipv6_address))?;
+            Some((network, ip))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Secret;
+
+    /// What Docker 20.10 says about a container, shortened.
+    fn inspected(state: &str) -> ContainerInspectResponse {
+        let text = format!(
+            r#"{{"Id":"0f3c","Name":"/shop-20261121093000-1","RestartCount":3,"State":{state},
+            "Config":{{"Labels":{{"dev.haloy.role":"app","dev.haloy.appName":"shop","dev.haloy.deployment-id":"20261121093000",
+            "dev.haloy.slot":"1","dev.haloy.instance":"main"}}}},
+            "NetworkSettings":{{"Networks":{{"haloy-public":{{"IPAddress":"172.18.0.2","GlobalIPv6Address":""}},
+            "six":{{"IPAddress":"","GlobalIPv6Address":"fd00::2"}},"host":{{"IPAddress":""}}}}}}}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn a_running_container() {
+        let container = describe(inspected(
+            r#"{"Status":"running","Running":true,"OOMKilled":false,"Pid":4711,"ExitCode":0,"StartedAt":"2026-11-21T09:30:01.5Z",
+            "FinishedAt":"0001-01-01T00:00:00Z","Health":{"Status":"unhealthy","FailingStreak":3,
+            "Log":[{"ExitCode":1,"Output":"old"},{"ExitCode":1,"Output":"connection refused\n"}]}}"#,
+        ))
+        .unwrap();
+        assert_eq!(container.name, "shop-20261121093000-1");
+        assert_eq!((container.owner.app.as_str(), container.owner.slot), ("shop", 1));
+        assert_eq!((container.phase, container.restarts, container.pid), (ContainerPhase::Running, 3, Some(4711)));
+        assert_eq!(container.started_at, Some("2026-11-21T09:30:01.5Z".parse().unwrap()));
+        let output = Some("connection refused".to_owned());
+        assert_eq!(container.health, Some(HealthCheck { status: HealthCheckStatus::Unhealthy, output }));
+        let addresses: Vec<String> = container.addresses.iter().map(|(network, ip)| format!("{network} {ip}")).collect();
+        assert_eq!(addresses, ["haloy-public 172.18.0.2", "six fd00::2"]);
+    }
+
+    #[test]
+    fn other_phases() {
+        let phase = |state: &str| describe(inspected(state)).map(|container| (container.phase, container.started_at, container.pid));
+        let created = r#"{"Status":"created","Pid":0,"ExitCode":0,"StartedAt":"0001-01-01T00:00:00Z"}"#;
+        assert_eq!(phase(created), Some((ContainerPhase::Created, None, None)));
+        let exited = r#"{"Status":"exited","OOMKilled":true,"Pid":0,"ExitCode":137}"#;
+        assert_eq!(phase(exited), Some((ContainerPhase::Exited { exit_code: 137, out_of_memory: true }, None, None)));
+        let restarting = r#"{"Status":"restarting","Running":true,"Restarting":true,"ExitCode":2}"#;
+        assert_eq!(phase(restarting), Some((ContainerPhase::Restarting { exit_code: 2, out_of_memory: false }, None, None)));
+        assert_eq!(phase(r#"{"Status":"paused"}"#), Some((ContainerPhase::Other("paused".to_owned()), None, None)));
+    }
+
+    #[test]
+    fn a_container_with_unreadable_labels_is_skipped() {
+        let mut details = inspected(r#"{"Status":"running"}"#);
+        details.config = None;
+        assert_eq!(describe(details), None);
+    }
+
+    #[test]
+    fn what_the_engine_is_asked_to_create() {
+        let mount = |source: &str, options: Option<&str>| VolumeMount {
+            source: source.to_owned(),
+            target: "/data".to_owned(),
+            options: options.map(str::to_owned),
+        };
+        let spec = ContainerSpec {
+            name: "shop-20261121093000-1".to_owned(),
+            owner: describe(inspected("{}")).unwrap().owner,
+            image: "sha256:00".to_owned(),
+            env: vec![("KEY".to_owned(), Secret::new("a=b"))],
+            labels: BTreeMap::new(),
+            network: "haloy-public".to_owned(),
+            mounts: vec![mount("data", None), mount("/srv", Some("ro"))],
+            stop_timeout: Duration::from_millis(10_500),
+        };
+        let body = serde_json::to_value(create_body(&spec, "main")).unwrap();
+        assert_eq!(body["Env"], serde_json::json!(["KEY=a=b"]));
+        assert_eq!(body["StopTimeout"], 11);
+        assert_eq!(body["Labels"]["dev.haloy.instance"], "main");
+        assert_eq!(body["HostConfig"]["Binds"], serde_json::json!(["data:/data", "/srv:/data:ro"]));
+        assert_eq!(body["HostConfig"]["RestartPolicy"], serde_json::json!({"Name": "unless-stopped"}));
+        assert_eq!(
+            body["HostConfig"]["LogConfig"],
+            serde_json::json!({"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}})
+        );
+    }
+}
