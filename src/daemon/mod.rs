@@ -1,5 +1,6 @@
 //! `haloyd`: the one place where the parts meet.
 
+mod api;
 mod overview;
 mod reconcile;
 mod store;

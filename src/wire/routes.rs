@@ -7,6 +7,9 @@ pub const HEALTH: &str = "/v1/health";
 pub const VERSION: &str = "/v1/version";
 pub const APPS: &str = "/v1/apps";
 
+/// Request header of the changes without a body for it: who asks, as a person would say it.
+pub const PERFORMER: &str = "x-haloy-performer";
+
 /// Newest version of the API in this build.
 pub const API_VERSION: u32 = 1;
 

@@ -81,6 +81,14 @@ impl Report for StoreError {
     }
 }
 
+#[cfg(test)]
+impl StoreError {
+    /// What a write meets on a full disk, for the tests of those who show it.
+    pub fn disk_full(action: &'static str) -> Self {
+        Self::Query { action, source: rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL), None) }
+    }
+}
+
 fn is_full(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
 }

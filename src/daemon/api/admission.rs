@@ -1,0 +1,181 @@
+//! Which deploys are let in: the rules of a spec that its types cannot say, checked again here
+//! because not every client is ours. Never repeats an environment value.
+
+use std::collections::BTreeSet;
+
+use super::refusal::Refusal;
+use crate::names::AppName;
+use crate::wire::{AppSpec, DeployRequest, EnvValue, Mount, MountSource};
+
+/// Refuses a deploy that breaks a rule, with all the rules that it breaks.
+pub fn check(app: &AppName, request: &DeployRequest) -> Result<(), Refusal> {
+    if request.spec.name != *app {
+        let title = format!("the request is for app `{app}` and its spec for app `{}`", request.spec.name);
+        return Err(Refusal::invalid(title));
+    }
+    let mut mistakes = Vec::new();
+    check_spec(&request.spec, &mut mistakes);
+    check_env(&request.spec, &request.env, &mut mistakes);
+    if mistakes.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal::invalid("the spec is not valid").detail(mistakes.join("; ")).hint("run `haloy validate-config`"))
+}
+
+fn check_spec(spec: &AppSpec, mistakes: &mut Vec<String>) {
+    if spec.replicas == 0 {
+        mistakes.push("`spec.replicas`: at least 1".to_owned());
+    }
+    if spec.deploy_timeout == 0 {
+        mistakes.push("`spec.deploy_timeout`: at least 1 second".to_owned());
+    }
+    if spec.health_check_path.as_deref().is_some_and(|path| !is_path(path)) {
+        mistakes.push("`spec.health_check_path`: begins with `/` and has no spaces".to_owned());
+    }
+    if spec.network.as_deref().is_some_and(|name| !is_docker_name(name)) {
+        mistakes.push("`spec.network`: letters, digits, `_`, `.` and `-`".to_owned());
+    }
+    let mut hosts = BTreeSet::new();
+    for host in spec.domains.iter().flat_map(|d| std::iter::once(&d.domain).chain(&d.aliases)) {
+        if !hosts.insert(host) {
+            mistakes.push(format!("`spec.domains`: `{host}` is there twice"));
+        }
+    }
+    let mut targets = BTreeSet::new();
+    for (index, mount) in spec.volumes.iter().enumerate() {
+        check_mount(index, mount, mistakes);
+        if !targets.insert(&mount.target) {
+            mistakes.push(format!("`spec.volumes[{index}]`: `{}` is mounted over twice", mount.target));
+        }
+    }
+}
+
+fn check_mount(index: usize, mount: &Mount, mistakes: &mut Vec<String>) {
+    match &mount.source {
+        MountSource::Volume(name) if !is_docker_name(name) => {
+            mistakes.push(format!("`spec.volumes[{index}]`: `{name}` is not a volume's name"));
+        }
+        MountSource::Host(path) if !is_mountable(path) => {
+            mistakes.push(format!("`spec.volumes[{index}]`: host path `{path}` is not absolute"));
+        }
+        MountSource::Volume(_) | MountSource::Host(_) => {}
+    }
+    if !is_mountable(&mount.target) || mount.target == "/" {
+        mistakes.push(format!("`spec.volumes[{index}]`: path `{}` in the container is not absolute", mount.target));
+    }
+    if mount.options.as_deref().is_some_and(|options| options.contains(':')) {
+        mistakes.push(format!("`spec.volumes[{index}]`: options are separated by commas"));
+    }
+}
+
+/// One value for each variable, in the order of the spec.
+fn check_env(spec: &AppSpec, values: &[EnvValue], mistakes: &mut Vec<String>) {
+    let mut names = BTreeSet::new();
+    for (index, variable) in spec.env.iter().enumerate() {
+        let name = &variable.name;
+        if !is_env_name(name) {
+            mistakes.push(format!("`spec.env[{index}]`: the name must be made of letters, digits and `_`, and not begin with a digit"));
+        } else if !names.insert(name) {
+            mistakes.push(format!("`spec.env[{index}]`: `{name}` is there twice"));
+        }
+    }
+    if spec.env.len() != values.len() {
+        mistakes.push(format!("`env`: {} values for the {} entries of `spec.env`", values.len(), spec.env.len()));
+        return;
+    }
+    for (index, (variable, value)) in spec.env.iter().zip(values).enumerate() {
+        if variable.name != value.name {
+            mistakes.push(format!("`env[{index}]`: it is not the value of `{}`, as the order of `spec.env` wants", variable.name));
+        }
+        if value.value.expose().contains('\0') {
+            mistakes.push(format!("`env[{index}]`: a value cannot contain a NUL character"));
+        }
+    }
+}
+
+fn is_path(path: &str) -> bool {
+    path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic())
+}
+
+/// What Docker takes for volumes and networks.
+fn is_docker_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+}
+
+/// Absolute, and nothing in it that Docker's `source:target:options` would cut apart.
+fn is_mountable(path: &str) -> bool {
+    path.starts_with('/') && !path.contains([':', '\0']) && !path.split('/').any(|part| part == "..")
+}
+
+/// A name that every shell can use (POSIX.1-2017 §3.235), in either letter case.
+fn is_env_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// What is said of a valid request after `change`.
+    fn said(change: impl FnOnce(&mut serde_json::Value)) -> String {
+        let mut request = json!({
+            "spec": {
+                "name": "shop", "image": "shop:1", "replicas": 2, "health_check_path": "/health?full=1",
+                "domains": [{ "domain": "shop.example.com", "aliases": ["www.example.com"] }],
+                "env": [{ "name": "A", "source": "value" }, { "name": "_b1", "source": { "env": "B" } }],
+                "volumes": [{ "source": { "volume": "data" }, "target": "/data" }, { "source": { "host": "/srv" }, "target": "/srv", "options": "ro,z" }],
+            },
+            "env": [{ "name": "A", "value": "hunter2" }, { "name": "_b1", "value": "" }],
+        });
+        change(&mut request);
+        let request = serde_json::from_value(request).expect("request");
+        let app = "shop".parse().expect("app");
+        match check(&app, &request) {
+            Ok(()) => String::new(),
+            Err(refusal) => format!("{}: {}", refusal.problem.title, refusal.problem.detail.unwrap_or_default()),
+        }
+    }
+
+    #[test]
+    fn a_valid_request_passes() {
+        assert_eq!(said(|_| ()), "");
+    }
+
+    #[test]
+    fn every_rule_is_told() {
+        let table: &[(&str, serde_json::Value, &str)] = &[
+            ("/spec/name", json!("blog"), "for app `shop` and its spec for app `blog`"),
+            ("/spec/replicas", json!(0), "`spec.replicas`: at least 1"),
+            ("/spec/health_check_path", json!("health"), "`spec.health_check_path`: begins with `/`"),
+            ("/spec/health_check_path", json!("/he alth"), "no spaces"),
+            ("/spec/domains/0/aliases/0", json!("shop.example.com"), "`shop.example.com` is there twice"),
+            ("/spec/env/0/name", json!("9A"), "`spec.env[0]`: the name must be"),
+            ("/spec/env/0/name", json!("A=B"), "`spec.env[0]`: the name must be"),
+            ("/spec/env/1/name", json!("A"), "`A` is there twice"),
+            ("/spec/volumes/0/target", json!("data"), "path `data` in the container is not absolute"),
+            ("/spec/volumes/0/target", json!("/data:ro"), "path `/data:ro` in the container is not absolute"),
+            ("/spec/volumes/1/source/host", json!("./srv"), "host path `./srv` is not absolute"),
+            ("/spec/volumes/0/source/volume", json!("da/ta"), "`da/ta` is not a volume's name"),
+            ("/spec/volumes/0/target", json!("/srv"), "mounted over twice"),
+            ("/env", json!([]), "0 values for the 2 entries of `spec.env`"),
+            ("/env/0/name", json!("_b1"), "`env[0]`: it is not the value of `A`"),
+            ("/env/0/value", json!("hunter2\0"), "`env[0]`: a value cannot contain a NUL"),
+        ];
+        for (place, value, expected) in table {
+            let said = said(|request| *request.pointer_mut(place).expect("place") = value.clone());
+            assert!(said.contains(expected), "{place}: {said}");
+            assert!(!said.contains("hunter2"), "{said}");
+        }
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once() {
+        let said = said(|request| {
+            request["spec"]["replicas"] = json!(0);
+            request["spec"]["health_check_path"] = json!("x");
+        });
+        assert!(said.contains("replicas") && said.contains("health_check_path"), "{said}");
+    }
+}

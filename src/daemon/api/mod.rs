@@ -1,0 +1,112 @@
+//! The API: what clients and admin tools may ask of this server, as HTTP with JSON.
+//!
+//! It looks (store, overview, Docker's logs) and it writes wishes down (store, then a nudge to the
+//! reconcile loop). It never changes a container, a route or a certificate itself, and it never
+//! waits for a wish to come true: every change is answered as soon as it is durable, and its job
+//! tells the rest.
+//!
+//! The same routes are served over TCP, where each request needs a token, and on a Unix socket that
+//! only the daemon's own user can open, where none does. Environment values enter here, are sealed
+//! before they are stored, and are in no answer, no error and no log line.
+
+mod about;
+mod admission;
+mod apps;
+mod auth;
+mod body;
+mod changes;
+mod jobs;
+mod logs;
+mod openapi;
+mod parameters;
+mod refusal;
+mod requests;
+mod serve;
+mod status;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use auth::Tokens;
+pub use serve::{serve_tcp, serve_unix};
+
+use super::overview::Overview;
+use super::store::Store;
+use crate::crypto;
+use crate::docker::Docker;
+
+/// Everything that the API looks at and writes to.
+pub struct Api {
+    pub store: Store,
+    pub docker: Docker,
+    pub overview: watch::Receiver<Arc<Overview>>,
+    /// Told after every accepted change.
+    pub nudge: Arc<Notify>,
+    /// Seals environment values.
+    pub identity: crypto::Identity,
+    /// The metrics in Prometheus' text format.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Requests in flight in a container, by its id.
+    pub in_flight: Arc<dyn Fn(&str) -> u64 + Send + Sync>,
+    pub tokens: Tokens,
+}
+
+/// What every handler gets: the API and the signal that ends its streams.
+#[derive(Clone)]
+struct Context {
+    api: Arc<Api>,
+    stop: CancellationToken,
+}
+
+/// Who may come in through a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Door {
+    /// Whoever brings a token.
+    Tcp,
+    /// Whoever could open the socket.
+    Unix,
+}
+
+fn router(context: Context, door: Door) -> Router {
+    let guarded = match door {
+        Door::Tcp => guarded().route_layer(from_fn_with_state(context.clone(), auth::require_token)),
+        Door::Unix => guarded(),
+    };
+    let (router, _) = open().merge(guarded).split_for_parts();
+    router
+        .fallback(refusal::unknown_route)
+        .method_not_allowed_fallback(refusal::wrong_method)
+        .layer(from_fn(requests::identify))
+        .with_state(context)
+}
+
+/// What needs no token: nothing here tells of apps.
+fn open() -> OpenApiRouter<Context> {
+    OpenApiRouter::default().routes(routes!(about::health)).routes(routes!(openapi::document))
+}
+
+fn guarded() -> OpenApiRouter<Context> {
+    OpenApiRouter::default()
+        .routes(routes!(about::version))
+        .routes(routes!(about::metrics))
+        .routes(routes!(apps::list))
+        .routes(routes!(apps::show))
+        .routes(routes!(apps::deployments))
+        .routes(routes!(logs::stream))
+        .routes(routes!(changes::deploy))
+        .routes(routes!(changes::rollback))
+        .routes(routes!(changes::restart))
+        .routes(routes!(changes::stop))
+        .routes(routes!(changes::start))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::show))
+        .routes(routes!(jobs::events))
+}

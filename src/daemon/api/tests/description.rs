@@ -1,0 +1,92 @@
+use std::path::Path;
+
+use http::{Method, Request};
+use http_body_util::Full;
+use serde_json::Value;
+
+use super::server::{Answer, SOON, Server};
+use crate::daemon::api::openapi;
+use crate::wire::Code;
+
+/// Every operation of the document: method, path with its variables filled in, and whether it is guarded.
+fn operations(document: &Value) -> Vec<(Method, String, bool)> {
+    let paths = document["paths"].as_object().expect("paths");
+    let of = |(path, item): (&String, &Value)| {
+        let path = path.replace("{app}", "shop").replace("{job}", "1");
+        let item = item.as_object().expect("operations");
+        item.iter()
+            .map(|(method, operation)| {
+                let method = method.to_uppercase().parse().expect("method");
+                (method, path.clone(), operation.get("security").is_some())
+            })
+            .collect::<Vec<_>>()
+    };
+    paths.iter().flat_map(of).collect()
+}
+
+/// `HALOY_BLESS=1` writes the document anew; the change is then seen in the review.
+#[test]
+fn the_committed_document_is_the_present_one() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/openapi.json");
+    let present = openapi::text();
+    if std::env::var_os("HALOY_BLESS").is_some() {
+        std::fs::create_dir_all(path.parent().expect("folder")).expect("folder");
+        std::fs::write(&path, &present).expect("write");
+    }
+    let committed = std::fs::read_to_string(&path).expect("tests/fixtures/openapi.json");
+    assert!(committed == present, "the API changed: run the tests once with HALOY_BLESS=1 and review tests/fixtures/openapi.json");
+}
+
+#[test]
+fn every_reference_in_the_document_leads_somewhere() {
+    let text = openapi::text();
+    let document: Value = serde_json::from_str(&text).expect("json");
+    assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
+    let references: Vec<&str> = text.split("\"#").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(references.len() > 20);
+    for reference in references {
+        assert!(document.pointer(reference).is_some(), "{reference}");
+    }
+}
+
+#[tokio::test]
+async fn the_document_is_served() {
+    let server = Server::start().await;
+    let request = Request::get("/openapi.json").body(Full::default()).expect("request");
+    let answer = Answer::read(server.send(request).await).await;
+    assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "application/json"));
+    assert_eq!(answer.text, openapi::text());
+}
+
+#[tokio::test]
+async fn every_guarded_route_wants_a_right_token() {
+    let server = Server::start().await;
+    server.deploy("shop").await;
+    let document = serde_json::from_str(&openapi::text()).expect("json");
+    let mut open = Vec::new();
+    let mut guarded = 0;
+    for (method, path, is_guarded) in operations(&document) {
+        for authorization in [None, Some("Bearer haloy_wrong"), Some("Basic aGFsb3k6aGFsb3k="), Some("Bearer ")] {
+            let mut request = Request::builder().method(method.clone()).uri(&path);
+            if let Some(value) = authorization {
+                request = request.header("authorization", value);
+            }
+            let response = server.send(request.body(Full::default()).expect("request")).await;
+            if !is_guarded {
+                assert_eq!(response.status(), 200, "{method} {path}");
+                continue;
+            }
+            let answer = tokio::time::timeout(SOON, Answer::read(response)).await.expect("in time");
+            let problem = answer.problem(401);
+            assert_eq!(problem.code, Code::Unauthorized, "{method} {path}");
+            assert_eq!(answer.header("www-authenticate"), "Bearer");
+            assert!(problem.hint.is_some_and(|hint| hint.contains("haloyadm api token") && hint.contains("haloy server add")));
+            guarded += 1;
+        }
+        if !is_guarded {
+            open.push(path);
+        }
+    }
+    assert_eq!(open, ["/openapi.json", "/v1/health"]);
+    assert_eq!(guarded, 14 * 4);
+}
