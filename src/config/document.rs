@@ -55,30 +55,38 @@ impl Document {
             Format::Toml => toml::parse(text),
         };
         match parsed {
-            Ok(parsed) => Ok(Self::lower(path, text, parsed, shape)),
+            Ok(parsed) => Self::lower(path, text, parsed, shape),
             Err(error) => {
                 let source = Arc::new(Source::new(path, text, &mask::unparsed(text, shape)));
-                let what = format!("this is not valid {}", format.name());
-                Err(ConfigError::Invalid { mistakes: vec![syntax_mistake(&source, &what, error)] })
+                let message = format!("this is not valid {}: {}", format.name(), error.message);
+                Err(ConfigError::Invalid { mistakes: vec![syntax_mistake(&source, SyntaxError { message, ..error })] })
             }
         }
     }
 
-    fn lower(path: &Path, text: &str, parsed: Parsed, shape: &'static Shape) -> Self {
+    fn lower(path: &Path, text: &str, parsed: Parsed, shape: &'static Shape) -> Result<Self, ConfigError> {
         let mut lowering = Lowering { text, places: BTreeMap::new(), secrets: Vec::new(), misspelled: Vec::new() };
-        let values = match lowering.value(parsed.root, shape, "", false) {
-            Value::Dict(_, values) => Some(values),
-            Value::Empty(..) => Some(Dict::new()),
-            _ => None,
-        };
+        let begin = source::char_at(text, parsed.root.span.start);
+        if !matches!(parsed.root.kind, Kind::Map(_)) {
+            lowering.hide(&parsed.root);
+        }
+        let values = lowering.value(parsed.root, shape, "", false);
+        if parsed.repeated.is_some() {
+            // The repeated key's value is no part of the tree: whatever it is, it is not shown.
+            lowering.secrets.extend(mask::unparsed(text, shape));
+        }
         let source = Arc::new(Source::new(path, text, &lowering.secrets));
         let mut mistakes: Vec<Mistake> = lowering.misspelled.into_iter().map(|misspelled| misspelled.mistake(&source)).collect();
-        mistakes.extend(parsed.repeated.map(|error| syntax_mistake(&source, "repeated key", error)));
-        if values.is_none() {
-            let site = Site { source: Arc::clone(&source), span: source::char_at(text, 0) };
-            mistakes.push(Mistake::new(site, None, "the file must be a list of keys with values, like `name: my-app`"));
-        }
-        Self { source, values: values.unwrap_or_default(), places: lowering.places, mistakes }
+        mistakes.extend(parsed.repeated.map(|error| syntax_mistake(&source, error)));
+        let values = match values {
+            Value::Dict(_, values) => values,
+            Value::Empty(..) => Dict::new(),
+            _ => {
+                let message = "the file must consist of keys with values, like `name: my-app`";
+                return Err(ConfigError::Invalid { mistakes: vec![Mistake::new(Site { source, span: begin }, None, message)] });
+            }
+        };
+        Ok(Self { source, values, places: lowering.places, mistakes })
     }
 
     /// The place of a value; the file itself has none.
@@ -97,9 +105,9 @@ impl Provider for &Document {
     }
 }
 
-fn syntax_mistake(source: &Arc<Source>, what: &str, error: SyntaxError) -> Mistake {
+fn syntax_mistake(source: &Arc<Source>, error: SyntaxError) -> Mistake {
     let span = error.span.unwrap_or(0..0);
-    Mistake::new(Site { source: Arc::clone(source), span }, None, format!("{what}: {}", error.message))
+    Mistake::new(Site { source: Arc::clone(source), span }, None, error.message)
 }
 
 /// A key that is not in the table, or that is there in both spellings.
@@ -134,7 +142,7 @@ struct Lowering<'a> {
 
 impl Lowering<'_> {
     fn value(&mut self, node: Node, shape: &'static Shape, path: &str, private: bool) -> Value {
-        if private && !is_shown(&node.kind, shape) {
+        if is_hidden(&node.kind, shape, private) {
             self.hide(&node);
         }
         match node.kind {
@@ -156,7 +164,7 @@ impl Lowering<'_> {
             Kind::Bool { written, .. } | Kind::Number { written, .. } => Some(written.clone()),
             _ => None,
         };
-        let place = Place { key, value: self.pointed_at(&node), written, hidden: private && !is_shown(&node.kind, shape) };
+        let place = Place { key, value: self.pointed_at(&node), written, hidden: is_hidden(&node.kind, shape, private) };
         self.places.insert(path.clone(), place);
         self.value(node, shape, &path, private)
     }
@@ -215,8 +223,15 @@ impl Lowering<'_> {
     }
 }
 
-/// Whether a value inside a private key may be shown: objects and lists decide for each value below,
-/// names of variables are shown, and nothing else.
+/// Whether a value could be a secret: everything inside a private key that is not plainly something
+/// else, and lists and objects where others belong, because nobody knows what was meant.
+fn is_hidden(kind: &Kind, shape: &Shape, private: bool) -> bool {
+    let misplaced = matches!((kind, shape), (Kind::List(_), Shape::Object(_) | Shape::Names(_)) | (Kind::Map(_), Shape::List(_)));
+    misplaced || private && !is_shown(kind, shape)
+}
+
+/// Inside a private key objects and lists decide for each value below, names of variables are shown,
+/// and nothing else.
 fn is_shown(kind: &Kind, shape: &Shape) -> bool {
     match (kind, shape) {
         (Kind::List(_), Shape::List(_)) | (Kind::Map(_), Shape::Object(_)) | (Kind::Null, _) => true,

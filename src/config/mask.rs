@@ -12,21 +12,20 @@ pub fn with_comment(text: &str, value: &Range<usize>) -> Range<usize> {
     if rest.trim_start_matches([' ', '\t', ',']).starts_with('#') { value.start..end + rest.len() } else { value.start..end }
 }
 
-/// What to hide in a text that could not be parsed: everything but the keys themselves and what
-/// follows a known key that is not private. Errs on the side of hiding.
+/// What to hide in a text that could not be parsed: everything but known keys and what follows one
+/// that is not private. Errs on the side of hiding.
 pub fn unparsed(text: &str, shape: &Shape) -> Vec<Range<usize>> {
     let mut hidden = Vec::new();
     let mut public = false;
     let mut position = 0;
     for word in words(text) {
-        let is_key = is_followed_by_separator(text, word.end);
-        if !public && !is_key {
-            hidden.push(position..word.end);
-        } else if !public {
-            hidden.push(position..word.start);
+        let known = if stands_as_key(text, &word) { Some(known_key(&text[word.clone()], shape)) } else { None };
+        let shown_to = if matches!(known, Some(Known::No) | None) { word.end } else { word.start };
+        if !public {
+            hidden.push(position..shown_to);
         }
-        if is_key {
-            public = is_public(&text[word.clone()], shape);
+        if let Some(known) = known {
+            public = matches!(known, Known::Public);
         }
         position = word.end;
     }
@@ -48,13 +47,15 @@ fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-/// A key ends in `:` and a space or line end (YAML), in `":` (JSON), or in ` =` (TOML).
-fn is_followed_by_separator(text: &str, end: usize) -> bool {
-    let rest = &text[end..];
-    let (quoted, rest) = match rest.strip_prefix(['"', '\'']) {
-        Some(rest) => (true, rest),
-        None => (false, rest),
-    };
+/// A key begins a line, an entry of a list or of an object; it ends in `:` and a space or line end
+/// (YAML), in `":` (JSON), or in ` =` (TOML).
+fn stands_as_key(text: &str, word: &Range<usize>) -> bool {
+    let before = text[..word.start].trim_end_matches([' ', '\t', '"', '\'']);
+    if !before.is_empty() && !before.ends_with(['\n', '\r', '-', '{', '[', ',']) {
+        return false;
+    }
+    let rest = &text[word.end..];
+    let (quoted, rest) = rest.strip_prefix(['"', '\'']).map_or((false, rest), |rest| (true, rest));
     let rest = rest.trim_start_matches([' ', '\t']);
     match rest.strip_prefix(':') {
         Some(after) => quoted || after.is_empty() || after.starts_with([' ', '\t', '\n', '\r']),
@@ -62,11 +63,21 @@ fn is_followed_by_separator(text: &str, end: usize) -> bool {
     }
 }
 
-fn is_public(word: &str, shape: &Shape) -> bool {
+enum Known {
+    No,
+    Private,
+    Public,
+}
+
+fn known_key(word: &str, shape: &Shape) -> Known {
     // The same word may be a key at several places; one private place makes it private.
     let mut places = Vec::new();
     collect(word, shape, false, &mut places);
-    !places.is_empty() && places.iter().all(|private| !private)
+    match places.iter().any(|private| *private) {
+        _ if places.is_empty() => Known::No,
+        true => Known::Private,
+        false => Known::Public,
+    }
 }
 
 fn collect(word: &str, shape: &Shape, private: bool, places: &mut Vec<bool>) {
@@ -113,24 +124,21 @@ mod tests {
     use crate::config::keys::APP;
     use crate::config::source::Source;
 
-    fn shown(text: &str) -> String {
-        Source::new(Path::new("haloy.yaml"), text, &unparsed(text, &APP)).shown().to_owned()
-    }
-
     #[test]
     fn a_text_that_is_not_parsed_shows_what_is_surely_no_secret() {
-        let text = "name: shop\nenv:\n  - name: KEY\n    value: \"hunter2\n      hunter3\n  - KEY2=hunter4\nport: [80\n";
-        assert_eq!(shown(text), "name: shop\nenv:\n  - name: KEY\n    value: \"*******\n      *******\n  - ****=*******\nport: [80\n");
-        assert_eq!(shown("api_token: hunter2\n"), "api_token: *******\n");
-        assert_eq!(
-            shown("env:\n  DB: postgres://u:hunter2@h/d\n"),
-            "env:\n  DB: ********:**:*******@***\n".replace(":**:", "://*:").replace('@', "*")
-        );
-        assert_eq!(
-            shown(r#"{"name": "a", "env": [{"name": "K", "value": "hunter2"}]"#),
-            r#"{"name": "a", "env": [{"name": "K", "value": "*******"}]"#
-        );
-        assert_eq!(shown("[[env]]\nname = \"K\"\nvalue = \"hunter2\n"), "[[***]]\nname = \"K\"\nvalue = \"*******\n");
+        for (text, expected) in [
+            ("name: shop\nport: [80\n", "name: shop\nport: [80\n"),
+            ("  - name: KEY\n    value: \"hunter2\n      hunter3\n", "  - name: KEY\n    value: \"*******\n      *******\n"),
+            ("env:\n  - KEY=hunter2\n", "env:\n  - ***=*******\n"),
+            ("env:\n  DB: hunter2@h\n", "env:\n  **: *********\n"),
+            ("  KEY: hunter2image:\n", "  ***: ************:\n"),
+            ("api_token: hunter2\n", "api_token: *******\n"),
+            (r#"[{"name": "K", "value": "hunter2"}"#, r#"[{"name": "K", "value": "*******"}"#),
+            ("name = \"K\"\nvalue = \"hunter2\n", "name = \"K\"\nvalue = \"*******\n"),
+        ] {
+            let shown = Source::new(Path::new("haloy.yaml"), text, &unparsed(text, &APP));
+            assert_eq!(shown.shown(), expected);
+        }
     }
 
     #[test]
