@@ -49,7 +49,7 @@ impl Servers {
 
     /// Adds a server and its token. One that is known is refused before anything is written, unless `force` is set.
     pub fn add(&mut self, host: &str, token: &Secret, force: bool) -> Result<Server, ConfigError> {
-        let name = ServerName::parse(host)?;
+        let name = parse(host)?;
         let known = self.servers.get(&name.to_string());
         if known.is_some() && !force {
             return Err(ConfigError::ServerExists { host: name.to_string() });
@@ -67,7 +67,7 @@ impl Servers {
 
     /// Forgets a server and its token.
     pub fn remove(&mut self, host: &str) -> Result<Server, ConfigError> {
-        let name = ServerName::parse(host)?.to_string();
+        let name = parse(host)?.to_string();
         let Some(server) = self.servers.remove(&name) else {
             return Err(ConfigError::ServerUnknown { host: name, known: self.servers.keys().cloned().collect() });
         };
@@ -123,6 +123,10 @@ impl Server {
     }
 }
 
+fn parse(host: &str) -> Result<ServerName, ConfigError> {
+    ServerName::parse(host).map_err(|source| ConfigError::ServerName { written: host.to_owned(), source })
+}
+
 fn read(document: &Document) -> Result<BTreeMap<String, Server>, ConfigError> {
     let mut findings = Findings::new(document);
     let values = super::targets::values(document);
@@ -131,12 +135,12 @@ fn read(document: &Document) -> Result<BTreeMap<String, Server>, ConfigError> {
     for (host, field) in root.get("servers").map(|field| field.entries()).unwrap_or_default() {
         let name = ServerName::parse(host);
         if let Err(error) = &name {
-            findings.mistake(&field, error.to_string());
+            findings.mistake(&field, format!("`{host}` is not a server: {error}"));
         }
         let variable = match field.get("token_env") {
             Some(variable) => read_variable(&variable, &mut findings),
             None => {
-                findings.missing(&field, "token_env");
+                findings.missing(&field, "token_env", "write `token_env: NAME`");
                 None
             }
         };

@@ -70,17 +70,17 @@ impl DaemonSettings {
 }
 
 fn read_address(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<SocketAddr> {
-    let text = findings.text(field)?;
+    let text = findings.word(field)?;
     let address = text.parse().ok();
     if address.is_none() {
-        let message = format!("`{}` must be an address and a port, not `{text}`", field.path);
+        let message = format!("`{}` must be an address and a port, not {}", field.path, findings.quoted(field, text));
         findings.mistake(field, message).hint("write it like `0.0.0.0:80`, `127.0.0.1:9999` or `[::]:443`");
     }
     address
 }
 
 fn read_engine(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {
-    let text = findings.text(field)?;
+    let text = findings.word(field)?;
     if !["unix://", "tcp://", "http://"].iter().any(|scheme| text.starts_with(scheme)) || text.contains(['"', '\\', '\n']) {
         findings
             .mistake(field, format!("`{}` must be a socket of the Docker Engine", field.path))

@@ -1,6 +1,6 @@
 //! A file as a figment provider: keys in one spelling, every value with its place, secrets masked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,6 +25,8 @@ pub struct Document {
     values: Dict,
     /// By path, as [`Field`](super::field::Field) knows it: `env[1].from.env`.
     places: BTreeMap<String, Place>,
+    /// Paths of known keys that a misspelled key is likely to mean.
+    meant: BTreeSet<String>,
     pub mistakes: Vec<Mistake>,
 }
 
@@ -65,7 +67,7 @@ impl Document {
     }
 
     fn lower(path: &Path, text: &str, parsed: Parsed, shape: &'static Shape) -> Result<Self, ConfigError> {
-        let mut lowering = Lowering { text, places: BTreeMap::new(), secrets: Vec::new(), misspelled: Vec::new() };
+        let mut lowering = Lowering { text, places: BTreeMap::new(), secrets: Vec::new(), meant: BTreeSet::new(), misspelled: Vec::new() };
         let begin = source::char_at(text, parsed.root.span.start);
         if !matches!(parsed.root.kind, Kind::Map(_)) {
             lowering.hide(&parsed.root);
@@ -86,7 +88,12 @@ impl Document {
                 return Err(ConfigError::Invalid { mistakes: vec![Mistake::new(Site { source, span: begin }, None, message)] });
             }
         };
-        Ok(Self { source, values, places: lowering.places, mistakes })
+        Ok(Self { source, values, places: lowering.places, meant: lowering.meant, mistakes })
+    }
+
+    /// A key that was reported as unknown is likely to be this one.
+    pub fn is_meant(&self, path: &str) -> bool {
+        self.meant.contains(path)
     }
 
     /// The place of a value; the file itself has none.
@@ -137,6 +144,7 @@ struct Lowering<'a> {
     text: &'a str,
     places: BTreeMap<String, Place>,
     secrets: Vec<Range<usize>>,
+    meant: BTreeSet<String>,
     misspelled: Vec<Misspelled>,
 }
 
@@ -164,7 +172,12 @@ impl Lowering<'_> {
             Kind::Bool { written, .. } | Kind::Number { written, .. } => Some(written.clone()),
             _ => None,
         };
-        let place = Place { key, value: self.pointed_at(&node), written, hidden: is_hidden(&node.kind, shape, private) };
+        let strays = key.as_ref().is_some_and(|key| self.strays(key, &node));
+        if strays {
+            self.hide(&node);
+        }
+        let hidden = strays || is_hidden(&node.kind, shape, private);
+        let place = Place { key, value: self.pointed_at(&node), written, hidden };
         self.places.insert(path.clone(), place);
         self.value(node, shape, &path, private)
     }
@@ -180,8 +193,7 @@ impl Lowering<'_> {
                 Shape::Object(keys) => match keys.iter().find(|key| key.name == written.name || camel_case(key.name) == written.name) {
                     Some(key) => (key.name.to_owned(), &key.shape, private || key.private),
                     None => {
-                        self.misspelled.push(unknown(&written, keys, &join(path, &written.name)));
-                        self.hide(&node);
+                        self.unknown(&written, &node, keys, path, private);
                         continue;
                     }
                 },
@@ -192,13 +204,54 @@ impl Lowering<'_> {
             if let Some(first) = self.places.get(&path).and_then(|place| place.key.clone()).filter(|_| dict.contains_key(&name)) {
                 let message = format!("the key `{name}` is written twice");
                 self.misspelled.push(Misspelled { span: written.span, path, message, hint: None, other: Some(first) });
-                self.hide(&node);
+                if private {
+                    self.hide(&node);
+                }
                 continue;
             }
             let value = self.child(Some(written.span), node, below, path, private);
             dict.insert(name, value);
         }
         dict
+    }
+
+    fn unknown(&mut self, written: &super::tree::Key, node: &Node, keys: &[Key], path: &str, private: bool) {
+        let nearest = nearest(&written.name, keys.iter().map(|key| key.name));
+        let meant = nearest.and_then(|name| keys.iter().find(|key| key.name == name));
+        // A key alone, like `{hunter2}`, may be the value that somebody forgot to write a key for.
+        let is_word = written.name.len() <= 40 && written.name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
+        let quotable = is_word && (!private || meant.is_some() || node.kind != Kind::Null);
+        if !quotable {
+            self.secrets.push(written.span.clone());
+        }
+        let is_list = matches!(node.kind, Kind::List(_) | Kind::Map(_));
+        if private || !quotable || is_list || meant.is_none_or(|key| key.private) {
+            self.hide(node);
+        }
+        if let Some(key) = meant.or_else(|| keys.first().filter(|_| keys.len() == 1)) {
+            self.meant.insert(join(path, key.name));
+        }
+        let in_camel_case = written.name.contains(|c: char| c.is_ascii_uppercase()) && !written.name.contains('_');
+        let hint = match meant {
+            Some(key) if in_camel_case => format!("did you mean `{}`?", camel_case(key.name)),
+            Some(key) => format!("did you mean `{}`?", key.name),
+            None if keys.len() == 1 => format!("the only key here is `{}`", keys[0].name),
+            None if keys.len() <= 6 => format!("the keys here are {}", names(keys)),
+            None => "keys for your own use (YAML anchors) begin with `x-`".to_owned(),
+        };
+        let (message, path) = match quotable {
+            true => (format!("unknown key `{}`", written.name), join(path, &written.name)),
+            false => ("unknown key".to_owned(), path.to_owned()),
+        };
+        self.misspelled.push(Misspelled { span: written.span.clone(), path, message, hint: Some(hint), other: None });
+    }
+
+    /// Whether a string ends on another line than its key: where a colon or a quote is missing, it has
+    /// swallowed other keys and their values.
+    fn strays(&self, key: &Range<usize>, node: &Node) -> bool {
+        let end = node.span.start + self.text.get(node.span.clone()).unwrap_or_default().trim_end().len();
+        let between = self.text.get(key.end..end).unwrap_or_default();
+        matches!(node.kind, Kind::Text(_)) && between.contains(['\n', '\r'])
     }
 
     /// What a mistake underlines: a scalar itself; of lists and objects, whose length is not known,
@@ -216,7 +269,11 @@ impl Lowering<'_> {
     fn hide(&mut self, node: &Node) {
         match &node.kind {
             Kind::List(nodes) => nodes.iter().for_each(|node| self.hide(node)),
-            Kind::Map(entries) => entries.iter().for_each(|(_, node)| self.hide(node)),
+            Kind::Map(entries) => {
+                // `{hunter2}` is a key without a value.
+                self.secrets.extend(entries.iter().filter(|(_, node)| node.kind == Kind::Null).map(|(key, _)| key.span.clone()));
+                entries.iter().for_each(|(_, node)| self.hide(node));
+            }
             Kind::Null => {}
             Kind::Bool { .. } | Kind::Number { .. } | Kind::Text(_) => self.secrets.push(mask::with_comment(self.text, &node.defined)),
         }
@@ -242,16 +299,8 @@ fn is_shown(kind: &Kind, shape: &Shape) -> bool {
     }
 }
 
-fn unknown(written: &super::tree::Key, keys: &[Key], path: &str) -> Misspelled {
-    let hint = match nearest(&written.name, keys.iter().map(|key| key.name)) {
-        Some(meant) => format!("did you mean `{meant}`?"),
-        None if keys.len() <= 6 => {
-            format!("the keys here are {}", keys.iter().map(|key| format!("`{}`", key.name)).collect::<Vec<_>>().join(", "))
-        }
-        None => "keys for your own use (YAML anchors) begin with `x-`".to_owned(),
-    };
-    let message = format!("unknown key `{}`", written.name);
-    Misspelled { span: written.span.clone(), path: path.to_owned(), message, hint: Some(hint), other: None }
+fn names(keys: &[Key]) -> String {
+    keys.iter().map(|key| format!("`{}`", key.name)).collect::<Vec<_>>().join(", ")
 }
 
 fn join(path: &str, key: &str) -> String {

@@ -75,7 +75,7 @@ pub fn read(field: &Field<'_>, findings: &mut Findings<'_>) -> Vec<EnvEntry> {
 
 fn read_name<'f>(item: &Field<'f>, findings: &mut Findings<'_>) -> Option<(String, Field<'f>)> {
     let Some(field) = item.get("name") else {
-        findings.missing(item, "name");
+        findings.missing(item, "name", "write `name: NAME`");
         return None;
     };
     let name = findings.text(&field)?;
@@ -99,7 +99,7 @@ fn read_source(object: &Field<'_>, findings: &mut Findings<'_>) -> Option<(Value
         (Some(value), None) => Some((ValueSource::Value(read_value(&value, findings)?), findings.site(&value), value.path)),
         (None, Some(from)) => read_from(&from, findings),
         (None, None) => {
-            findings.missing(object, "value").hint("write `value: …`, or `from: {env: NAME}` to take it from your environment");
+            findings.missing(object, "value", "write `value: …`, or `from: {env: NAME}` to take it from your environment");
             None
         }
     }
@@ -123,8 +123,7 @@ fn read_from(from: &Field<'_>, findings: &mut Findings<'_>) -> Option<(ValueSour
         return None;
     }
     let Some(field) = from.get("env") else {
-        // An unknown source was already reported as an unknown key.
-        findings.missing(from, "env");
+        findings.missing(from, "env", "write `env: NAME`");
         return None;
     };
     let name = findings.text(&field)?;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::mistake::Mistake;
+use super::server::{self, NotAServer};
 use crate::error::{FAILED, MISUSE, Report};
 use crate::files::FileError;
 
@@ -25,8 +26,12 @@ pub enum ConfigError {
     /// A line of an environment file. Its text is never shown: it may be a secret.
     #[error("`{}`, line {line} is not `NAME=value`", path.display())]
     EnvironmentLine { path: PathBuf, line: usize },
-    #[error("`{written}` is not a server: {reason}")]
-    ServerName { written: String, reason: &'static str },
+    #[error("`{written}` is not a server")]
+    ServerName {
+        written: String,
+        #[source]
+        source: NotAServer,
+    },
     #[error("the server `{host}` is already known")]
     ServerExists { host: String },
     #[error("the server `{host}` is not known")]
@@ -54,7 +59,7 @@ impl Report for ConfigError {
             Self::Ambiguous { .. } => "keep one of them, or name it with `--config PATH`".to_owned(),
             Self::UnknownFormat { .. } => "let its name end in `.yaml`, `.yml`, `.json` or `.toml`".to_owned(),
             Self::EnvironmentLine { .. } => "put values with spaces, quotes or `#` in single quotes: `NAME='a value'`".to_owned(),
-            Self::ServerName { .. } => "write the host alone, like `haloy.example.com` or `localhost:9999`".to_owned(),
+            Self::ServerName { .. } => server::EXAMPLE.to_owned(),
             Self::ServerExists { host } => format!("replace its token with `haloy server add {host} TOKEN --force`"),
             Self::ServerUnknown { known, .. } if known.is_empty() => "add one with `haloy server add HOST TOKEN`".to_owned(),
             Self::ServerUnknown { known, .. } => format!("known servers: {}", known.join(", ")),

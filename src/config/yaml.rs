@@ -169,7 +169,13 @@ fn position(location: &Location, text: &str) -> Range<usize> {
 
 fn syntax_error(error: &Error, text: &str) -> SyntaxError {
     let error = error.without_snippet();
-    let message = match error {
+    let place = if matches!(error, Error::DuplicateMappingKey { .. }) { bytes } else { position };
+    SyntaxError { message: message(error), span: error.location().map(|location| place(&location, text)) }
+}
+
+fn message(error: &Error) -> String {
+    match error {
+        Error::AliasError { error, .. } => message(error),
         Error::DuplicateMappingKey { key: Some(key), .. } => format!("the key `{key}` is written twice"),
         Error::DuplicateMappingKey { key: None, .. } => "a key is written twice".to_owned(),
         Error::ExternalMessage { msg, .. } => msg.clone(),
@@ -179,7 +185,5 @@ fn syntax_error(error: &Error, text: &str) -> SyntaxError {
         Error::Unexpected { expected, .. } if expected.contains("string") => "a key must be a word".to_owned(),
         Error::MultipleDocuments { .. } => "the file holds more than one document: keep one, without `---` between".to_owned(),
         other => UserMessageFormatter.format_message(other).into_owned(),
-    };
-    let place = if matches!(error, Error::DuplicateMappingKey { .. }) { bytes } else { position };
-    SyntaxError { message, span: error.location().map(|location| place(&location, text)) }
+    }
 }
