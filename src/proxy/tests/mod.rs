@@ -3,3 +3,6 @@
 mod support;
 
 mod basics;
+mod malformed;
+mod routing;
+mod tls;
