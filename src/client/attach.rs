@@ -73,5 +73,5 @@ fn split(words: &[String]) -> Result<(Option<&str>, Option<JobId>), ClientError>
 
 async fn last_job(subject: &Subject) -> Result<Job, ClientError> {
     let status: AppStatus = subject.api.get(&routes::app(&subject.app)).await?;
-    status.job.ok_or_else(|| ClientError::Usage(format!("`{}` has had no job yet", subject.app)))
+    status.job.ok_or_else(|| ClientError::NoJob { app: subject.app.clone() })
 }

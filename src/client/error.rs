@@ -4,6 +4,7 @@ use std::io;
 
 use crate::config::ConfigError;
 use crate::error::{MISUSE, Report};
+use crate::names::AppName;
 use crate::wire::{Code, JobId, Problem};
 
 use super::sse::SseError;
@@ -87,6 +88,8 @@ pub enum ClientError {
         #[source]
         source: Box<ClientError>,
     },
+    #[error("`{app}` has had no job yet")]
+    NoJob { app: AppName },
     /// The job ended badly; the report was put together by `failure`.
     #[error("the job failed")]
     Job { report: String },
