@@ -149,6 +149,8 @@ fn total(rows: &[Row]) -> Tally {
         sum.failures += row.tally.failures;
         sum.slowest = sum.slowest.max(row.tally.slowest);
         sum.reasons.extend(row.tally.reasons.iter().cloned());
+        sum.reasons.sort();
+        sum.reasons.dedup();
         sum
     })
 }
