@@ -82,7 +82,7 @@ impl Progress {
 /// What is being done, in words.
 fn label(phase: Phase) -> &'static str {
     match phase {
-        Phase::Queued => "waiting for an earlier job of the app",
+        Phase::Queued => "queued",
         Phase::Preparing => "preparing image, network and volumes",
         Phase::Starting => "starting containers",
         Phase::Checking => "checking health",
