@@ -6,6 +6,7 @@ use super::mistake::Mistake;
 use super::server::{self, NotAServer};
 use crate::error::{FAILED, MISUSE, Report};
 use crate::files::FileError;
+use crate::term::Terminal;
 
 /// Why a configuration could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +51,14 @@ impl ConfigError {
             _ => Vec::new(),
         }
     }
+
+    /// The reports of all mistakes, one below the other, and their number.
+    pub(super) fn all_mistakes(&self, colour: bool) -> Option<String> {
+        let Self::Invalid { mistakes } = self else { return None };
+        let mut text: String = mistakes.iter().map(|mistake| format!("{}\n\n", mistake.render(colour))).collect();
+        text.push_str(&format!("error: {self}\n"));
+        Some(text)
+    }
 }
 
 impl Report for ConfigError {
@@ -77,10 +86,7 @@ impl Report for ConfigError {
     }
 
     fn report(&self) -> Option<String> {
-        let Self::Invalid { mistakes } = self else { return None };
-        let mut text: String = mistakes.iter().map(|mistake| format!("{}\n\n", mistake.render())).collect();
-        text.push_str(&format!("error: {self}\n"));
-        Some(text)
+        self.all_mistakes(Terminal::detect().colour)
     }
 }
 

@@ -6,7 +6,6 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 use serde::Serialize;
 
 use super::source::Site;
-use crate::term::Terminal;
 
 /// What is wrong at which place. Serialised it is what `--json` shows.
 #[derive(Debug, Clone, Serialize)]
@@ -65,12 +64,9 @@ impl Mistake {
         self.site.span.start
     }
 
-    /// The report, without a newline at its end; coloured when stderr is a terminal.
-    pub fn render(&self) -> String {
-        self.render_with(if Terminal::detect().colour { Renderer::styled() } else { Renderer::plain() })
-    }
-
-    fn render_with(&self, renderer: Renderer) -> String {
+    /// The report, without a newline at its end.
+    pub fn render(&self, colour: bool) -> String {
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         let level = match self.kind {
             Kind::Error => Level::ERROR,
             Kind::Warning => Level::WARNING,
