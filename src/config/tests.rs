@@ -68,6 +68,11 @@ fn invalid_files_are_explained() {
         let actual = plain(&error);
         assert!(!actual.contains(SECRET) && !format!("{error:?}").contains(SECRET), "{}: a secret is shown:\n{actual}", path.display());
         assert_eq!(error.exit_code(), crate::error::MISUSE, "{}", path.display());
+        for mistake in error.mistakes() {
+            let place = format!("--> {}:{}:{}\n", mistake.file, mistake.line, mistake.column);
+            let nowhere = format!("--> {}\n", mistake.file);
+            assert!(actual.contains(&place) || actual.contains(&nowhere), "{place} is not in\n{actual}");
+        }
         for name in ["u16", "u32", "i64", "f64", "usize", "String", "Vec<", "Option", "struct ", "enum ", "BTreeMap", "invalid type"] {
             assert!(!actual.contains(name), "{}: `{name}` is no word for users:\n{actual}", path.display());
         }
@@ -188,6 +193,25 @@ fn bombs_and_giants_are_refused_quickly() {
     let error = load(&path).expect_err("10 MiB");
     assert!(error.to_string().contains("larger than 1 MiB"), "{error}");
     assert!(started.elapsed() < std::time::Duration::from_secs(20), "took {:?}", started.elapsed());
+}
+
+#[test]
+fn thousands_of_mistakes_are_counted_and_the_first_are_shown() {
+    let started = std::time::Instant::now();
+    let line = format!(
+        "{{\"name\": \"a\", \"image\": \"b\", \"domains\": [{}], \"env\": [{}]}}",
+        ["[]"; 20_000].join(", "),
+        ["5"; 20_000].join(", ")
+    );
+    let text = report("haloy.json", &line);
+    assert!(
+        text.ends_with("error: the configuration has 40000 mistakes, of which these are the first 100\n"),
+        "{}",
+        &text[text.len() - 200..]
+    );
+    let lines = format!("name: a\nimage: b\ndomains:\n{}", "  - []\n".repeat(40_000));
+    assert!(report("haloy.yaml", &lines).contains("haloy.yaml:103:5"));
+    assert!(started.elapsed() < std::time::Duration::from_secs(30), "took {:?}", started.elapsed());
 }
 
 #[test]
