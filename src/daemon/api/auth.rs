@@ -93,18 +93,15 @@ fn read(path: &Path) -> io::Result<Arc<[String]>> {
 }
 
 /// Lets requests with a valid token pass.
-pub async fn require_token(State(context): State<Context>, request: Request, next: Next) -> Response {
-    use axum::response::IntoResponse as _;
-
+pub async fn require_token(State(context): State<Context>, request: Request, next: Next) -> Result<Response, Refusal> {
     let title = match bearer(request.headers()) {
-        Some(token) if context.api.tokens.allows(token) => return next.run(request).await,
+        Some(token) if context.api.tokens.allows(token) => return Ok(next.run(request).await),
         Some(_) => "the API token is not valid on this server",
         None => "an API token is needed",
     };
     body::discard(request).await;
-    Refusal::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, title)
-        .hint("run `haloyadm api token` on the server, then `haloy server add` here with what it prints")
-        .into_response()
+    let hint = "run `haloyadm api token` on the server, then `haloy server add` here with what it prints";
+    Err(Refusal::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, title).hint(hint))
 }
 
 /// The token of `Authorization: Bearer …`; the scheme's letter case does not matter (RFC 9110 §11.1).

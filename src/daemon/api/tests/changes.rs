@@ -88,7 +88,7 @@ async fn every_other_change_makes_its_job() {
         ("rollback", String::new(), JobKind::Rollback),
         ("restart", String::new(), JobKind::Restart),
         ("stop", json!({ "remove_volumes": true }).to_string(), JobKind::Stop),
-        ("stop", String::new(), JobKind::Stop),
+        ("stop", "null".to_owned(), JobKind::Stop),
         ("start", String::new(), JobKind::Start),
     ];
     nudged(&server).await;
