@@ -16,6 +16,10 @@ pub const CI: &str = "CI";
 pub const HOME: &str = "HOME";
 /// The server's age identity (`AGE-SECRET-KEY-1…`); replaces the file `age_identity.txt`.
 pub const AGE_IDENTITY: &str = "HALOY_AGE_IDENTITY";
+/// Name of the user who runs the client (Unix, Windows): the performer of a deployment.
+pub const USER: [&str; 2] = ["USER", "USERNAME"];
+/// Name of the machine that the client runs on (some shells, Windows).
+pub const HOST: [&str; 2] = ["HOSTNAME", "COMPUTERNAME"];
 /// XDG base directory for configuration.
 pub const XDG_CONFIG_HOME: &str = "XDG_CONFIG_HOME";
 /// XDG base directory for data.

@@ -17,6 +17,7 @@
 
 mod admin;
 mod client;
+mod command_line;
 mod config;
 mod crypto;
 #[cfg(target_os = "linux")]

@@ -1,6 +1,10 @@
 //! The terminal: data goes to stdout, words go to stderr. The only file that may print.
 
-use std::io::{self, IsTerminal, Write as _};
+use std::io::{self, BufRead as _, IsTerminal, Write as _};
+use std::time::Duration;
+
+use comfy_table::{ContentArrangement, Table};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::env;
 
@@ -24,6 +28,57 @@ pub fn json<T: serde::Serialize>(value: &T) {
     data(&format!("{text}\n"));
 }
 
+/// Asks a question on stderr and reads the answer from stdin, without the end of the line. `None`
+/// at the end of input. Only for a [`Terminal::interactive`] process.
+pub fn ask(question: &str) -> Option<String> {
+    let _ = write!(io::stderr().lock(), "{question} ");
+    let mut answer = String::new();
+    let read = io::stdin().lock().read_line(&mut answer).ok()?;
+    (read > 0).then(|| answer.trim().to_owned())
+}
+
+/// Columns of text, two spaces apart, under their headings.
+pub fn table(headings: &[&str], rows: Vec<Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(headings.iter().map(|heading| heading.to_uppercase())).add_rows(rows);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    let text: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    text.join("\n") + "\n"
+}
+
+/// A line on stderr that shows what is being waited for and for how long already; lines can be
+/// printed above it. Only for a process with [`Terminal::progress`].
+pub struct Spinner(ProgressBar);
+
+impl Spinner {
+    pub fn start() -> Self {
+        let style = ProgressStyle::with_template("{spinner} {msg} {elapsed:.dim}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+        let bar = ProgressBar::new_spinner().with_style(style);
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self(bar)
+    }
+
+    /// What is being waited for from now on.
+    pub fn wait_for(&self, what: &str) {
+        self.0.reset_elapsed();
+        self.0.set_message(what.to_owned());
+    }
+
+    /// Prints a line above.
+    pub fn line(&self, text: &str) {
+        self.0.suspend(|| words(text));
+    }
+}
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
 /// How this process is being run; asked here and nowhere else.
 #[derive(Debug, Clone, Copy)]
 pub struct Terminal {
@@ -31,7 +86,7 @@ pub struct Terminal {
     pub progress: bool,
     /// A question may be asked.
     pub interactive: bool,
-    /// stderr may be coloured.
+    /// stderr may be coloured (stdout after [`Terminal::for_data`]).
     pub colour: bool,
 }
 
@@ -44,6 +99,12 @@ impl Terminal {
             interactive: stderr && io::stdin().is_terminal(),
             colour: stderr && env::read(env::NO_COLOR).is_none(),
         }
+    }
+
+    /// The same for text that goes to stdout.
+    pub fn for_data(self) -> Self {
+        let dumb = env::read("TERM").is_some_and(|term| term == "dumb");
+        Self { colour: io::stdout().is_terminal() && !dumb && env::read(env::NO_COLOR).is_none(), ..self }
     }
 
     pub fn green(self, text: &str) -> String {

@@ -1,6 +1,93 @@
+//! The admin tool: makes this machine a server and looks after it.
+//!
+//! It works on files of this machine alone and needs no running daemon: the daemon reads what is
+//! written here. Whatever a step creates is taken away again when a later step fails.
+
+mod api_token;
+mod error;
+mod init;
+mod undo;
+
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-pub fn main(_program: &str, _args: Vec<OsString>) -> ExitCode {
-    ExitCode::SUCCESS
+use clap::{Parser, Subcommand};
+
+use crate::command_line;
+use crate::error::{Report as _, report};
+use crate::paths::{Install, ServerPaths};
+
+use error::AdminError;
+
+type Outcome = Result<ExitCode, AdminError>;
+
+/// Sets up and administers this machine as a haloy server
+#[derive(Parser)]
+#[command(
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  sudo haloyadm init            Make this machine a server
+  haloyadm init --local-install A server for this user alone, to try it out
+  sudo haloyadm api token       Another API token"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Init(init::Init),
+    /// Manage access to the API
+    Api(Api),
+}
+
+#[derive(clap::Args)]
+struct Api {
+    #[command(subcommand)]
+    command: ApiCommand,
+}
+
+#[derive(Subcommand)]
+enum ApiCommand {
+    Token(api_token::Token),
+}
+
+/// Which server of this machine.
+#[derive(clap::Args)]
+struct Place {
+    /// The server of this user (~/.config/haloy, ~/.local/share/haloy) instead of the machine's
+    #[arg(long)]
+    local_install: bool,
+    /// Configuration directory [default: /etc/haloy]
+    #[arg(long, value_name = "DIR")]
+    config_dir: Option<PathBuf>,
+    /// Data directory [default: /var/lib/haloy]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+impl Place {
+    fn paths(&self) -> ServerPaths {
+        let install = if self.local_install { Install::User } else { Install::System };
+        ServerPaths::resolve(install, self.config_dir.clone(), self.data_dir.clone())
+    }
+}
+
+/// Runs the admin tool.
+pub fn main(program: &str, args: Vec<OsString>) -> ExitCode {
+    let Cli { command } = match command_line::parse(program, args) {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    let outcome = match command {
+        Command::Init(init) => init.run(program),
+        Command::Api(Api { command: ApiCommand::Token(token) }) => token.run(),
+    };
+    outcome.unwrap_or_else(|error| {
+        report(&error);
+        ExitCode::from(error.exit_code())
+    })
 }

@@ -1,6 +1,147 @@
+//! The client: reads a configuration, asks a server for a change, and stays until the verdict.
+//!
+//! One file per command, its flags beside what it does. Below them, from the user to the wire:
+//! `subject` (which app, which server, which token), `change` and `watch` (a job from its acceptance to
+//! its verdict), `progress` and `failure` (what people see of it), `api`, `sse` and `connection`.
+//!
+//! It never repeats a request that changes something, never decides anything by its own clock, and
+//! never speaks to another machine without TLS. Data goes to stdout, words go to stderr.
+
+mod address;
+mod api;
+mod attach;
+mod change;
+mod completion;
+mod connection;
+mod deploy;
+mod duration;
+mod error;
+mod failure;
+mod hooks;
+mod logs;
+mod origin;
+mod power;
+mod progress;
+mod rollback;
+mod rollback_targets;
+mod server;
+mod sse;
+mod status;
+mod subject;
+mod validate_config;
+mod version;
+mod watch;
+
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-pub fn main(_program: &str, _args: Vec<OsString>) -> ExitCode {
-    ExitCode::SUCCESS
+use clap::{Parser, Subcommand};
+
+use crate::command_line;
+use crate::error::{Report as _, report};
+use crate::term::Terminal;
+
+use error::ClientError;
+use subject::Globals;
+
+/// What a command comes to, when nothing went wrong on the way.
+type Outcome = Result<ExitCode, ClientError>;
+
+/// Deploys containerised apps to your own servers without a failed request
+#[derive(Parser)]
+#[command(after_help = EXAMPLES, arg_required_else_help = true)]
+struct Cli {
+    /// Configuration file, or the directory that holds haloy.yaml [default: the current directory]
+    #[arg(short, long, global = true, value_name = "PATH")]
+    config: Option<PathBuf>,
+    /// Server to talk to; wins over the configuration's
+    #[arg(short, long, global = true, value_name = "SERVER")]
+    server: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  haloy server add haloy.example.com TOKEN   Make a server known, once
+  haloy deploy                               Deploy the app that ./haloy.yaml describes
+  haloy status                               See what runs
+  haloy rollback                             Go back to the version before
+
+Exit codes: 0 done, 1 it failed, 2 misuse (flags, configuration), 130 interrupted";
+
+#[derive(Subcommand)]
+enum Command {
+    Deploy(deploy::Deploy),
+    Status(status::Status),
+    Logs(logs::Logs),
+    Rollback(rollback::Rollback),
+    RollbackTargets(rollback_targets::RollbackTargets),
+    Stop(power::Stop),
+    Start(power::Start),
+    Restart(power::Restart),
+    Attach(attach::Attach),
+    ValidateConfig(validate_config::ValidateConfig),
+    Server(server::Server),
+    Completion(completion::Completion),
+    Version(version::Version),
+    /// The daemon of a server, see `haloy daemon --help`
+    Daemon(Elsewhere),
+    /// Sets up and administers this machine as a server, see `haloy admin --help`
+    Admin(Elsewhere),
+}
+
+/// The arguments of another program of this binary; `persona` has chosen it when its word came first.
+#[derive(clap::Args)]
+#[command(disable_help_flag = true)]
+struct Elsewhere {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    args: Vec<OsString>,
+}
+
+/// Runs the client: parses, carries out, reports.
+pub fn main(program: &str, args: Vec<OsString>) -> ExitCode {
+    let Cli { config, server, command } = match command_line::parse(program, args) {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    let globals = Globals { program: program.to_owned(), config, server, terminal: Terminal::detect() };
+    run(command, &globals).unwrap_or_else(|error| {
+        report(&error);
+        ExitCode::from(error.exit_code())
+    })
+}
+
+fn run(command: Command, globals: &Globals) -> Outcome {
+    match command {
+        Command::Deploy(deploy) => block_on(deploy.run(globals)),
+        Command::Status(status) => block_on(status.run(globals)),
+        Command::Logs(logs) => block_on(logs.run(globals)),
+        Command::Rollback(rollback) => block_on(rollback.run(globals)),
+        Command::RollbackTargets(targets) => block_on(targets.run(globals)),
+        Command::Stop(stop) => block_on(stop.run(globals)),
+        Command::Start(start) => block_on(start.run(globals)),
+        Command::Restart(restart) => block_on(restart.run(globals)),
+        Command::Attach(attach) => block_on(attach.run(globals)),
+        Command::ValidateConfig(validate) => validate.run(globals),
+        Command::Server(server) => server.run(globals),
+        Command::Completion(completion) => Ok(completion.run(command_line::command::<Cli>(&globals.program))),
+        Command::Version(version) => block_on(version.run(globals)),
+        Command::Daemon(_) => Err(misplaced("daemon", globals)),
+        Command::Admin(_) => Err(misplaced("admin", globals)),
+    }
+}
+
+fn misplaced(word: &str, globals: &Globals) -> ClientError {
+    ClientError::Usage(format!("`{word}` must come first: `{} {word} …`", globals.program))
+}
+
+/// One thread is plenty for one request at a time, and starts in no time.
+fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ClientError::Runtime)?;
+    let outcome = runtime.block_on(command);
+    // A name that is still being looked up delays nobody's exit.
+    runtime.shutdown_background();
+    outcome
 }

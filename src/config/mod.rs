@@ -1,1 +1,72 @@
+//! Files that people write → valid types.
+//!
+//! The way of `haloy.yaml`, each step in the file of its name:
+//!
+//! ```text
+//! source    the text, at most 1 MiB, and where things are in it
+//! yaml json toml → tree      values with the place of every key and value
+//! document  keys in one spelling after the table `keys`, secrets masked; a figment provider
+//! targets   inheritance: providers laid over one another
+//! app       every key read as its type: AppSpec and what only the client needs
+//! ```
+//!
+//! Nothing here looks at the network or the server. Mistakes are collected, never returned one at a
+//! time, and each points at its place. What may be a secret is masked before anything can show it:
+//! no error, warning or log line made here holds a value of `env` or `api_token`.
+//!
+//! `client` and `daemon` read the files of the client and of the server in the same way.
 
+mod app;
+pub mod client;
+pub mod daemon;
+mod document;
+mod domains;
+mod env;
+mod environment;
+mod error;
+mod field;
+mod findings;
+mod image;
+mod json;
+mod keys;
+mod mask;
+mod mistake;
+pub mod server;
+mod source;
+mod spelling;
+mod targets;
+#[cfg(test)]
+mod tests;
+pub mod tokens;
+mod toml;
+mod tree;
+mod volumes;
+mod yaml;
+
+use std::path::{Path, PathBuf};
+
+pub use app::Target;
+pub use env::{EnvEntry, TokenSource, ValueSource};
+pub use environment::Environment;
+pub use error::ConfigError;
+pub use mistake::Mistake;
+pub use source::find;
+
+use document::Document;
+
+/// A valid configuration file.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub path: PathBuf,
+    /// Never empty.
+    pub targets: Vec<Target>,
+    /// Rendered; they do not keep the file from being used.
+    pub warnings: Vec<String>,
+}
+
+/// Reads `haloy.yaml` (or `.json`, `.toml`) and checks everything that needs no environment.
+pub fn load(path: &Path) -> Result<Config, ConfigError> {
+    let document = Document::read(path, &keys::APP)?;
+    let (targets, warnings) = app::read(&document)?;
+    Ok(Config { path: path.to_owned(), targets, warnings: warnings.iter().map(Mistake::render).collect() })
+}

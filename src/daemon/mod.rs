@@ -2,6 +2,7 @@
 
 mod api;
 mod overview;
+mod reconcile;
 mod store;
 
 use std::ffi::OsString;

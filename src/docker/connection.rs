@@ -1,5 +1,6 @@
 //! The handle on one engine: which API version to speak, and a deadline for every call.
 
+use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -48,9 +49,14 @@ impl Docker {
     /// Asks the engine who it is and agrees with it on an API version, from 20.10's to the newest
     /// that both know.
     pub async fn engine(&self) -> Result<Engine, DockerError> {
-        const ASK: &str = "tell its version to";
         let host = self.host();
-        let failed = |error| DockerError::from_client(host, ASK, "us", PING, error);
+        let failed = |error| match DockerError::from_client(host, "tell its version to", "us", PING, error) {
+            // One that hangs is as good as gone.
+            DockerError::TimedOut { .. } => {
+                DockerError::Unreachable { host: host.to_string(), source: io::Error::new(ErrorKind::TimedOut, "it does not answer") }
+            }
+            other => other,
+        };
         // The question itself is asked without a version: every release answers it.
         let client = host.client(PING, API_DEFAULT_VERSION).map_err(failed)?;
         let reply = tokio::time::timeout(PING, client.version()).await.unwrap_or(Err(ClientError::RequestTimeoutError)).map_err(failed)?;
@@ -189,5 +195,39 @@ mod tests {
         };
         assert_eq!(path("unix://2f76/containers/json?all=true"), "unix://2f76/v1.41/containers/json?all=true");
         assert_eq!(path("http://127.0.0.1:2375/v1.41/_ping"), "http://127.0.0.1:2375/v1.41/_ping");
+    }
+
+    /// An engine that was upgraded under our feet: API 1.44 for whoever asks, 400 for every other version.
+    #[cfg(unix)]
+    async fn answer_as_1_44(listener: tokio::net::UnixListener) {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            let (status, body) = match String::from_utf8_lossy(&head).split(' ').nth(1) {
+                Some("/version") => ("200 OK", r#"{"Version":"25.0.0","ApiVersion":"1.44","MinAPIVersion":"1.43"}"#),
+                Some("/v1.44/images/app/json") => ("200 OK", r#"{"Id":"sha256:aa"}"#),
+                _ => ("400 Bad Request", r#"{"message":"client version 1.41 is too old. Minimum supported API version is 1.43"}"#),
+            };
+            let reply = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+            stream.write_all(reply.as_bytes()).await.unwrap();
+        }
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_call_survives_an_upgrade_of_the_engine() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("docker.sock");
+        let docker = Docker::new(Some(&format!("unix://{}", socket.display())), "test").unwrap();
+        assert!(docker.image("app").await.unwrap_err().is_unreachable());
+
+        let engine = tokio::spawn(answer_as_1_44(tokio::net::UnixListener::bind(&socket).unwrap()));
+        docker.set_api(Some(OLDEST));
+        assert_eq!(docker.image("app").await.unwrap().unwrap().id, "sha256:aa");
+        assert_eq!(docker.engine().await.unwrap().api_version, "1.44");
+        engine.abort();
     }
 }

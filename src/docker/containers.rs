@@ -173,6 +173,8 @@ fn whole_seconds(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }
 
+/// The body holds secrets in the clear. The client library offers bodies to the `log` facade at debug
+/// level, so nothing in this program may ever install a logger for that facade.
 fn create_body(spec: &ContainerSpec, instance: &str) -> ContainerCreateBody {
     let env = spec.env.iter().map(|(name, value)| format!("{name}={}", value.expose())).collect();
     let log_config = HostConfigLogConfig {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bollard::errors::Error as ClientError;
 
 use super::host::Host;
-use crate::error::Report;
+use crate::error::{FAILED, MISUSE, Report};
 
 #[derive(Debug, thiserror::Error)]
 pub enum DockerError {
@@ -71,7 +71,7 @@ impl DockerError {
                 PullFailure::NotFound | PullFailure::Unauthorized | PullFailure::Platform => true,
                 PullFailure::RateLimited | PullFailure::Network | PullFailure::NoSpace | PullFailure::Other => false,
             },
-            Self::Api { status, message, .. } => *status == 400 || is_broken_command(message),
+            Self::Api { status, message, .. } => *status == 400 || is_broken_request(message),
         }
     }
 
@@ -152,13 +152,15 @@ impl PullFailure {
     }
 }
 
-/// The runtime could not execute the image's command or mount what was asked for: the engine answers
-/// 500 to most of these, as it does to its own troubles.
-fn is_broken_command(message: &str) -> bool {
+/// The mounts are wrong, or the runtime could not execute the image's command: the engine answers 500
+/// to most of these, as it does to its own troubles.
+fn is_broken_request(message: &str) -> bool {
+    const MOUNTS: &[&str] = &["invalid volume specification", "invalid mount config", "duplicate mount point"];
     const RUNTIME: &[&str] = &["OCI runtime", "failed to create task", "failed to create shim", "error mounting"];
     const BROKEN: &[&str] =
         &["executable file not found", "no such file or directory", "exec format error", "permission denied", "not a directory"];
-    RUNTIME.iter().any(|word| message.contains(word)) && BROKEN.iter().any(|word| message.contains(word))
+    let said = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    said(MOUNTS) || (said(RUNTIME) && said(BROKEN))
 }
 
 /// The operating system's error at the bottom of the chain; when there is none, a connection that ended early.
@@ -190,16 +192,28 @@ impl Report for DockerError {
             Self::TimedOut { .. } => "the engine is busy or stuck: see `journalctl -u docker`",
             Self::NameTaken { name } => return Some(format!("remove it with `docker rm -f {name}`, or rename it")),
             Self::Pull { failure, image, .. } => return failure.hint(image),
-            Self::Api { message, .. } if message.contains("executable file not found") => {
-                "the image's command is not in the image: check ENTRYPOINT and CMD"
-            }
-            Self::Api { message, .. } if message.contains("exec format error") => {
-                "the image is built for another processor: build it with `--platform`"
-            }
-            Self::Name { .. } | Self::NotFound { .. } | Self::Api { .. } | Self::Answer { .. } => return None,
+            Self::Api { message, .. } => return refusal_hint(message).map(str::to_owned),
+            Self::NotFound { message, .. } if message.to_ascii_lowercase().contains("no such image") => "see `docker image ls`",
+            Self::Name { .. } | Self::NotFound { .. } | Self::Answer { .. } => return None,
         };
         Some(hint.to_owned())
     }
+
+    fn exit_code(&self) -> u8 {
+        if matches!(self, Self::Host { .. }) { MISUSE } else { FAILED }
+    }
+}
+
+fn refusal_hint(message: &str) -> Option<&'static str> {
+    let said = |word: &str| message.contains(word);
+    if said("exec format error") {
+        return Some("the image is built for another processor: build it with `docker build --platform`");
+    }
+    let missing = said("executable file not found") || (said("exec:") && said("no such file or directory"));
+    if missing {
+        return Some("the image does not contain its command: check ENTRYPOINT and CMD in the Dockerfile");
+    }
+    said("no space left on device").then_some("make room on the server: `docker system df`, then `docker image prune`")
 }
 
 impl PullFailure {
@@ -233,7 +247,8 @@ mod tests {
     fn what_the_engine_refuses_for_good() {
         let permanent = |status, message| refused(status, message).is_permanent();
         assert!(permanent(404, "No such image: app:1"));
-        assert!(permanent(400, "invalid volume specification: 'data:relative'"));
+        assert!(permanent(400, "invalid environment variable: =x"));
+        assert!(permanent(500, "invalid volume specification: 'x:relative': invalid mount path: 'relative' mount path must be absolute"));
         assert!(permanent(
             500,
             "failed to create task: OCI runtime create failed: exec: \"/nope\": stat /nope: no such file or directory: unknown"

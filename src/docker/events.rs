@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bollard::errors::Error as ClientError;
 use bollard::models::{EventMessage, EventMessageTypeEnum};
 use bollard::query_parameters::{EventsOptions, EventsOptionsBuilder};
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{FutureExt, Stream, StreamExt, stream};
 use jiff::Timestamp;
 
 use super::connection::{Docker, PING};
@@ -64,19 +64,32 @@ impl Docker {
 impl Watch {
     async fn next(&mut self) {
         loop {
-            let Some((subscription, since)) = &mut self.subscription else { return self.subscribe().await };
+            let Some((subscription, _)) = &mut self.subscription else { return self.subscribe().await };
             match subscription.next().await {
-                Some(Ok(event)) if concerns(&event, self.docker.instance()) => return,
+                Some(Ok(event)) if concerns(&event, self.docker.instance()) => return self.skip_burst(),
                 Some(Ok(_)) => {}
-                ended => {
-                    tracing::info!(reason = ?ended.and_then(Result::err), "the engine's events ended; subscribing again");
-                    // One that lasted was no part of a series of failures.
-                    if since.elapsed() > LONGEST_DELAY {
-                        self.delay = Duration::ZERO;
-                    }
-                    self.subscription = None;
-                }
+                ended => self.lost(ended),
             }
+        }
+    }
+
+    /// What has arrived already is answered by the same look.
+    fn skip_burst(&mut self) {
+        while let Some((subscription, _)) = &mut self.subscription {
+            match subscription.next().now_or_never() {
+                None => return,
+                Some(Some(Ok(_))) => {}
+                Some(ended) => self.lost(ended),
+            }
+        }
+    }
+
+    fn lost(&mut self, ended: Option<Result<EventMessage, ClientError>>) {
+        let reason = ended.and_then(Result::err).map_or_else(|| "the engine closed it".to_owned(), |error| error.to_string());
+        tracing::info!(reason, "the subscription to the engine's events ended");
+        // One that lasted was no part of a series of failures.
+        if self.subscription.take().is_some_and(|(_, since)| since.elapsed() > LONGEST_DELAY) {
+            self.delay = Duration::ZERO;
         }
     }
 

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::sign::CertifiedKey;
 use serde::{Deserialize, Serialize};
 
+use super::error::ProxyError;
+use crate::files;
 use crate::names::Domain;
 
 /// Everything the data plane knows. Serialised it is the last-known-good table: keys and
@@ -69,5 +72,19 @@ pub struct Certificates {
 impl Default for Policy {
     fn default() -> Self {
         Self { redirect_to_https: true, response_timeout: Duration::from_secs(60) }
+    }
+}
+
+impl Snapshot {
+    /// Keeps the table as last-known-good, durably; certificates are not part of it.
+    pub fn save(&self, path: &Path) -> Result<(), ProxyError> {
+        let text = serde_json::to_vec(self).expect("invariant: the table is made of strings, numbers and lists");
+        files::write_private(path, &text).map_err(ProxyError::Save)
+    }
+
+    /// The kept table, `None` when there is none.
+    pub fn load(path: &Path) -> Result<Option<Self>, ProxyError> {
+        let Some(text) = files::read_optional(path).map_err(ProxyError::Load)? else { return Ok(None) };
+        serde_json::from_str(&text).map(Some).map_err(|source| ProxyError::Damaged { path: path.to_owned(), source })
     }
 }

@@ -17,6 +17,9 @@ pub struct AppSpec {
     /// Empty for a worker: nothing is routed to it.
     #[serde(default)]
     pub domains: Vec<DomainSpec>,
+    /// Whom the certificate authority writes to about the app's certificates.
+    #[serde(default)]
+    pub acme_email: Option<String>,
     #[serde(default)]
     pub tls: Tls,
     /// How many containers, at least 1.

@@ -1,0 +1,69 @@
+//! What can go wrong while a machine is made a server.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::config::ConfigError;
+use crate::config::tokens::TokensError;
+use crate::crypto::CryptoError;
+use crate::error::{FAILED, MISUSE, Report};
+use crate::files::FileError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    #[error("`{}` cannot be written by this user", path.display())]
+    NotAllowed {
+        path: PathBuf,
+        local_install: bool,
+        #[source]
+        source: io::Error,
+    },
+    #[error("this machine is already set up: `{}` exists", path.display())]
+    AlreadyThere { path: PathBuf },
+    #[error("this machine is not set up: there is no `{}`", path.display())]
+    NotThere { path: PathBuf },
+    #[error("the identity in `{}` cannot be used", path.display())]
+    Identity {
+        path: PathBuf,
+        #[source]
+        source: CryptoError,
+    },
+    #[error(transparent)]
+    Tokens(#[from] TokensError),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+impl Report for AdminError {
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NotAllowed { local_install: false, .. } => "run it with `sudo`, or with `--local-install` for this user alone",
+            Self::AlreadyThere { .. } => {
+                "make another token with `haloyadm api token`, or write the settings anew with `--override` (data and tokens stay)"
+            }
+            Self::NotThere { .. } => "run `haloyadm init` first, or name the directory with `--local-install` or `--config-dir DIR`",
+            Self::Identity { .. } => "put the right identity back: what is sealed with it cannot be opened without it",
+            Self::Tokens(error) => return error.hint(),
+            Self::Config(error) => return error.hint(),
+            Self::NotAllowed { .. } | Self::File(_) => return None,
+        };
+        Some(hint.to_owned())
+    }
+
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::AlreadyThere { .. } | Self::NotThere { .. } => MISUSE,
+            Self::Config(error) => error.exit_code(),
+            _ => FAILED,
+        }
+    }
+
+    fn report(&self) -> Option<String> {
+        match self {
+            Self::Config(error) => error.report(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! `init`: directories, settings, identity and the first token; all of them or none.
+
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::config::daemon::DaemonSettings;
+use crate::config::tokens::{self, Tokens};
+use crate::crypto::Identity;
+use crate::env;
+use crate::files::{self, FileError};
+use crate::paths::ServerPaths;
+use crate::secret::Secret;
+use crate::term::{self, Terminal};
+
+use super::error::AdminError;
+use super::undo::Undo;
+use super::{Outcome, Place};
+
+/// Make this machine a server: directories, settings, identity, first API token
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  sudo haloyadm init                Directories /etc/haloy and /var/lib/haloy
+  haloyadm init --local-install     Directories of this user, no root needed")]
+pub struct Init {
+    #[command(flatten)]
+    place: Place,
+    /// Write the settings anew where there are some; identity, data and tokens stay
+    #[arg(long = "override")]
+    overwrite: bool,
+    /// Print one JSON value: the token and the directories
+    #[arg(long)]
+    json: bool,
+}
+
+impl Init {
+    pub fn run(self, program: &str) -> Outcome {
+        let paths = self.place.paths();
+        if paths.haloyd_yaml().exists() && !self.overwrite {
+            return Err(AdminError::AlreadyThere { path: paths.haloyd_yaml() });
+        }
+        let token = self.make(&paths).map_err(|error| self.explain(error))?;
+        warn_of_missing_docker();
+        if !self.place.local_install {
+            warn_of_taken_ports();
+        }
+        if self.json {
+            term::json(&serde_json::json!({ "token": token.expose(), "config_dir": paths.config, "data_dir": paths.data }));
+        } else {
+            self.show(&paths, &token, program);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Everything that a daemon needs to start. Leaves nothing behind when it fails.
+    fn make(&self, paths: &ServerPaths) -> Result<Secret, AdminError> {
+        let mut undo = Undo::default();
+        let database = paths.database();
+        let folders = [paths.config.as_path(), paths.data.as_path(), &paths.certificates(), database.parent().unwrap_or(&paths.data)];
+        folders.iter().try_for_each(|folder| undo.directory(folder))?;
+
+        write_identity(&paths.age_identity(), &mut undo)?;
+        let token = tokens::generate();
+        undo.file(&tokens::path(&paths.config))?;
+        Tokens::add(&paths.config, "init", &token)?;
+        // Last: its presence says that the set-up is complete.
+        undo.file(&paths.haloyd_yaml())?;
+        DaemonSettings::default().write(&paths.haloyd_yaml())?;
+        undo.keep();
+        Ok(token)
+    }
+
+    /// A permission that is missing is what a missing `sudo` looks like.
+    fn explain(&self, error: AdminError) -> AdminError {
+        match error {
+            AdminError::File(FileError { path, source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
+                AdminError::NotAllowed { path, local_install: self.place.local_install, source }
+            }
+            other => other,
+        }
+    }
+
+    fn show(&self, paths: &ServerPaths, token: &Secret, program: &str) {
+        let terminal = Terminal::detect();
+        term::words(&format!("{} this machine is set up", terminal.green("✓")));
+        term::words(&format!("  configuration  {}\n  data           {}\n", paths.config.display(), paths.data.display()));
+        term::words("API token, shown this once:");
+        term::data(&format!("{}\n", token.expose()));
+        term::words("\nStart the daemon:");
+        term::words(&format!("  {}", self.daemon_command(paths, program)));
+        term::words("Make the server known to the client on this machine:");
+        term::words(&format!("  haloy server add localhost {}", token.expose()));
+    }
+
+    /// The daemon's command line, for whoever typed `program` to get here.
+    fn daemon_command(&self, paths: &ServerPaths, program: &str) -> String {
+        let daemon = program.strip_suffix(" admin").map_or_else(|| "haloyd".to_owned(), |client| format!("{client} daemon"));
+        let standard = ServerPaths { config: "/etc/haloy".into(), data: "/var/lib/haloy".into() };
+        if *paths == standard {
+            return format!("sudo {daemon}");
+        }
+        format!("{daemon} --config-dir {} --data-dir {}", quoted(&paths.config), quoted(&paths.data))
+    }
+}
+
+/// Keeps an identity that is there: what it sealed can be opened with no other.
+fn write_identity(path: &Path, undo: &mut Undo) -> Result<(), AdminError> {
+    if let Some(text) = files::read_optional(path)? {
+        return Identity::parse(&text).map(|_| ()).map_err(|source| AdminError::Identity { path: path.to_owned(), source });
+    }
+    undo.file(path)?;
+    Ok(files::write_private(path, Identity::generate().to_file().expose().as_bytes())?)
+}
+
+/// The daemon starts without Docker and waits for it; whoever sets a server up should know at once.
+#[cfg(unix)]
+fn warn_of_missing_docker() {
+    let host = env::read(env::DOCKER_HOST).unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned());
+    let Some(socket) = host.strip_prefix("unix://") else { return };
+    if let Err(error) = std::os::unix::net::UnixStream::connect(socket) {
+        let text = format!("warning: Docker cannot be reached at `{socket}` ({error}); install it, or join the group `docker`");
+        term::words(&Terminal::detect().yellow(&text));
+    }
+}
+
+#[cfg(not(unix))]
+fn warn_of_missing_docker() {}
+
+/// A web server that runs here already would keep the daemon from its ports.
+fn warn_of_taken_ports() {
+    for port in [80, 443] {
+        let taken = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).err().filter(|error| error.kind() == ErrorKind::AddrInUse);
+        if taken.is_some() {
+            term::words(
+                &Terminal::detect().yellow(&format!("warning: port {port} is in use; stop what listens there before you start haloyd")),
+            );
+        }
+    }
+}
+
+/// A path as a shell reads it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+:@".contains(&byte));
+    if plain { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}

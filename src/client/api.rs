@@ -1,0 +1,199 @@
+//! The server's API as the client calls it: typed answers, the server's own words when it refuses.
+//!
+//! Never repeats a request: whoever calls knows whether that is safe.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use crate::secret::Secret;
+use crate::wire::Problem;
+
+use super::address::Address;
+use super::connection;
+use super::error::ClientError;
+use super::sse::{Event, Parser};
+
+/// From the request's last byte to the response's head, and for a whole answer that is no stream.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// A stream says something at least every 15 s, if only a comment.
+const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest answer that is read, in bytes.
+const MAX_ANSWER: usize = 32 << 20;
+
+/// A token and where it came from, in words: an error about it names the place.
+pub struct Credential {
+    pub token: Secret,
+    pub origin: String,
+}
+
+/// One server's API.
+pub struct Api {
+    address: Address,
+    credential: Option<Credential>,
+    tls: Option<TlsConnector>,
+}
+
+impl Api {
+    pub fn new(address: Address, credential: Option<Credential>) -> Self {
+        let tls = address.uses_tls().then(connection::tls);
+        Self { address, credential, tls }
+    }
+
+    /// The server's name for people.
+    pub fn server(&self) -> String {
+        self.address.to_string()
+    }
+
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        let call = self.call(Method::GET, path);
+        let response = call.send(Bytes::new(), None).await?;
+        call.read_json(response).await
+    }
+
+    /// Sends `body` as JSON.
+    pub async fn post<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, ClientError> {
+        self.post_bytes(path, serde_json::to_vec(body).expect("invariant: our own types serialise")).await
+    }
+
+    /// A change that needs no details.
+    pub async fn post_empty<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.post_bytes(path, Vec::new()).await
+    }
+
+    async fn post_bytes<T: DeserializeOwned>(&self, path: &str, body: Vec<u8>) -> Result<T, ClientError> {
+        let call = self.call(Method::POST, path);
+        let response = call.send(body.into(), None).await?;
+        call.read_json(response).await
+    }
+
+    /// Opens an event stream, behind the event `last` when there is one.
+    pub async fn events(&self, path: &str, last: Option<u64>) -> Result<EventStream<'_>, ClientError> {
+        let call = self.call(Method::GET, path);
+        let response = call.send(Bytes::new(), last).await?;
+        Ok(EventStream { call, body: response.into_body(), parser: Parser::default(), ready: Vec::new().into_iter() })
+    }
+
+    fn call(&self, method: Method, path: &str) -> Call<'_> {
+        Call { api: self, method, path: path.to_owned() }
+    }
+}
+
+/// One request: what errors about it need to know.
+struct Call<'a> {
+    api: &'a Api,
+    method: Method,
+    path: String,
+}
+
+impl Call<'_> {
+    async fn send(&self, body: Bytes, last_event: Option<u64>) -> Result<Response<Incoming>, ClientError> {
+        let address = &self.api.address;
+        let connect = |source| ClientError::Connect { server: self.api.server(), local: !address.uses_tls(), source };
+        let mut sender = connection::open(address, self.api.tls.as_ref()).await.map_err(connect)?;
+        let answer = timeout(ANSWER_TIMEOUT, sender.send_request(self.request(body, last_event)?)).await;
+        let response = answer.map_err(|_| self.no_answer(ANSWER_TIMEOUT))?.map_err(|error| self.broken(error))?;
+        if response.status().is_success() { Ok(response) } else { Err(self.refusal(response).await) }
+    }
+
+    fn request(&self, body: Bytes, last_event: Option<u64>) -> Result<Request<Full<Bytes>>, ClientError> {
+        let mut request = Request::builder()
+            .method(&self.method)
+            .uri(&self.path)
+            .header(HOST, self.api.address.authority())
+            .header(USER_AGENT, concat!("haloy/", env!("CARGO_PKG_VERSION")))
+            .header(ACCEPT, "application/json, text/event-stream, application/problem+json");
+        if !body.is_empty() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        if let Some(seq) = last_event {
+            request = request.header("last-event-id", seq);
+        }
+        if let Some(credential) = &self.api.credential {
+            let origin = &credential.origin;
+            let mut value = HeaderValue::try_from(format!("Bearer {}", credential.token.expose()))
+                .map_err(|_| ClientError::Usage(format!("the token from {origin} has characters that no token has")))?;
+            value.set_sensitive(true);
+            request = request.header(AUTHORIZATION, value);
+        }
+        request.body(Full::new(body)).map_err(|error| self.broken(error))
+    }
+
+    async fn read_json<T: DeserializeOwned>(&self, response: Response<Incoming>) -> Result<T, ClientError> {
+        let bytes = self.read(response).await?;
+        serde_json::from_slice(&bytes).map_err(|error| ClientError::Answer {
+            server: self.api.server(),
+            request: self.name(),
+            source: error.into(),
+        })
+    }
+
+    async fn read(&self, response: Response<Incoming>) -> Result<Bytes, ClientError> {
+        let body = timeout(ANSWER_TIMEOUT, Limited::new(response.into_body(), MAX_ANSWER).collect()).await;
+        let body = body.map_err(|_| self.no_answer(ANSWER_TIMEOUT))?;
+        let body = body.map_err(|source| ClientError::Broken { server: self.api.server(), request: self.name(), source })?;
+        Ok(body.to_bytes())
+    }
+
+    async fn refusal(&self, response: Response<Incoming>) -> ClientError {
+        let status = response.status().as_u16();
+        let body = match self.read(response).await {
+            Ok(body) => body,
+            Err(error) => return error,
+        };
+        match serde_json::from_slice::<Problem>(&body) {
+            Ok(problem) => ClientError::refused(self.api.server(), self.api.credential.as_ref().map(|c| c.origin.clone()), problem),
+            Err(_) => {
+                let body = String::from_utf8_lossy(&body).into_owned();
+                ClientError::Status { server: self.api.server(), request: self.name(), status, body }
+            }
+        }
+    }
+
+    /// The request for people, without its query.
+    fn name(&self) -> String {
+        format!("{} {}", self.method, self.path.split('?').next().unwrap_or_default())
+    }
+
+    fn no_answer(&self, after: Duration) -> ClientError {
+        ClientError::NoAnswer { server: self.api.server(), request: self.name(), seconds: after.as_secs() }
+    }
+
+    fn broken(&self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ClientError {
+        ClientError::Broken { server: self.api.server(), request: self.name(), source: error.into() }
+    }
+}
+
+/// Events as they come in.
+pub struct EventStream<'a> {
+    call: Call<'a>,
+    body: Incoming,
+    parser: Parser,
+    ready: std::vec::IntoIter<Event>,
+}
+
+impl EventStream<'_> {
+    /// The next event; `None` when the server ended the stream. Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Result<Option<Event>, ClientError> {
+        loop {
+            if let Some(event) = self.ready.next() {
+                return Ok(Some(event));
+            }
+            let frame = timeout(STREAM_IDLE_TIMEOUT, self.body.frame()).await;
+            let Some(frame) = frame.map_err(|_| self.call.no_answer(STREAM_IDLE_TIMEOUT))? else { return Ok(None) };
+            if let Ok(data) = frame.map_err(|error| self.call.broken(error))?.into_data() {
+                let server = || self.call.api.server();
+                let events = self.parser.push(&data).map_err(|source| ClientError::Stream { server: server(), source })?;
+                self.ready = events.into_iter();
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! `attach`: watch a job that is under way, or see how the last one went.
+
+use std::process::ExitCode;
+
+use crate::term;
+use crate::wire::{AppStatus, Job, JobId, routes};
+
+use super::Outcome;
+use super::change::{End, Followed, noun, participle};
+use super::duration::took;
+use super::error::ClientError;
+use super::subject::{self, Globals, Subject};
+
+/// Watch a job of an app until its verdict
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  haloy attach          Watch the job of ./haloy.yaml's app that is under way, else see its last one
+  haloy attach 12       Watch job 12")]
+pub struct Attach {
+    /// Job number; the app's job under way or its last one when absent. A configuration file or an
+    /// app's name may come before it
+    #[arg(value_name = "[CONFIG|APP] [JOB]", num_args = 0..=2)]
+    words: Vec<String>,
+    /// Print one JSON value, the finished job
+    #[arg(long)]
+    json: bool,
+}
+
+impl Attach {
+    pub async fn run(self, globals: &Globals) -> Outcome {
+        let (word, job) = split(&self.words)?;
+        let subject = match (word, job) {
+            (None, Some(job)) => {
+                let api = subject::server(globals)?;
+                let job: Job = api.get(&routes::job(job)).await?;
+                return self.watch(&Subject::known(job.app.clone(), api, globals), job, globals).await;
+            }
+            (word, _) => Subject::find(globals, word)?,
+        };
+        let job = match job {
+            Some(job) => subject.api.get(&routes::job(job)).await?,
+            None => last_job(&subject).await?,
+        };
+        self.watch(&subject, job, globals).await
+    }
+
+    async fn watch(&self, subject: &Subject, job: Job, globals: &Globals) -> Outcome {
+        if !self.json {
+            term::words(&format!("job {}: {} of `{}`", job.id, noun(job.kind), job.app));
+        }
+        let followed = Followed { id: job.id, kind: job.kind, attach: subject.command("attach", &job.id.to_string()) };
+        match followed.watch(subject, self.json, self.json, globals.terminal).await? {
+            End::Left(code) => Ok(code),
+            End::Done(time) => {
+                let time = time.map(|time| format!(" in {}", took(time))).unwrap_or_default();
+                term::words(&format!("{} `{}` is {}{time}", globals.terminal.green("✓"), job.app, participle(job.kind)));
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}
+
+/// The last word is the job when it is a number.
+fn split(words: &[String]) -> Result<(Option<&str>, Option<JobId>), ClientError> {
+    let number = |word: &String| word.parse::<JobId>().map_err(|_| ClientError::Usage(format!("`{word}` is not a job number")));
+    match words {
+        [] => Ok((None, None)),
+        [word] => Ok(word.parse().map_or((Some(word.as_str()), None), |job| (None, Some(job)))),
+        [word, job, ..] => Ok((Some(word), Some(number(job)?))),
+    }
+}
+
+async fn last_job(subject: &Subject) -> Result<Job, ClientError> {
+    let status: AppStatus = subject.api.get(&routes::app(&subject.app)).await?;
+    status.job.ok_or_else(|| ClientError::Usage(format!("`{}` has had no job yet", subject.app)))
+}

@@ -1,0 +1,173 @@
+//! A connection to a server: TCP, TLS or a Unix socket, then HTTP/1.1 on it.
+//!
+//! One request, one connection: a command makes few requests, and none of them can meet a connection
+//! that went stale. Never speaks to another machine without TLS, and never skips the certificate's
+//! verification.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::address::Address;
+
+/// For finding the name, all attempts to connect and the TLS handshake together.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// For one of several addresses, so that one that swallows packets does not hide the others.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Sends requests with a whole body.
+pub type Sender = SendRequest<Full<Bytes>>;
+
+/// The system's certificate authorities, or Mozilla's where the system has none (minimal containers).
+pub fn tls() -> TlsConnector {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    connector(roots)
+}
+
+fn connector(roots: rustls::RootCertStore) -> TlsConnector {
+    let mut config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    TlsConnector::from(Arc::new(config))
+}
+
+/// Connects; `tls` is used for addresses that need it. Dropping the future closes what it opened.
+pub async fn open(address: &Address, tls: Option<&TlsConnector>) -> io::Result<Sender> {
+    let connected = timeout(CONNECT_TIMEOUT, connect(address, tls)).await;
+    connected.unwrap_or_else(|_| Err(timed_out(CONNECT_TIMEOUT)))
+}
+
+async fn connect(address: &Address, tls: Option<&TlsConnector>) -> io::Result<Sender> {
+    let (name, port) = match address {
+        Address::Tcp(name) => (name, address.port().unwrap_or_default()),
+        Address::Unix(path) => return unix(path).await,
+    };
+    let host = name.host().trim_start_matches('[').trim_end_matches(']');
+    let stream = reach(host, port).await?;
+    match tls {
+        None => speak_http(stream).await,
+        Some(tls) => {
+            let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+            speak_http(tls.connect(name, stream).await?).await
+        }
+    }
+}
+
+#[cfg(unix)]
+async fn unix(path: &std::path::Path) -> io::Result<Sender> {
+    speak_http(tokio::net::UnixStream::connect(path).await?).await
+}
+
+#[cfg(not(unix))]
+async fn unix(_path: &std::path::Path) -> io::Result<Sender> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no Unix sockets"))
+}
+
+/// The first of the host's addresses that answers.
+async fn reach(host: &str, port: u16) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in addresses(host, port).await? {
+        match timeout(ATTEMPT_TIMEOUT, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                // Requests are written whole; waiting for more to send only costs time.
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Ok(Err(error)) => last = error,
+            Err(_) => last = timed_out(ATTEMPT_TIMEOUT),
+        }
+    }
+    Err(last)
+}
+
+async fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let known = |ip: IpAddr| SocketAddr::new(ip, port);
+    if host == "localhost" {
+        return Ok(vec![known(Ipv4Addr::LOCALHOST.into()), known(Ipv6Addr::LOCALHOST.into())]);
+    }
+    match host.parse() {
+        Ok(ip) => Ok(vec![known(ip)]),
+        Err(_) => Ok(tokio::net::lookup_host((host, port)).await?.collect()),
+    }
+}
+
+async fn speak_http<S>(stream: S) -> io::Result<Sender>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+    // Ends by itself when the sender and the response's body are gone.
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+fn timed_out(after: Duration) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {} s", after.as_secs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls_pki_types::PrivateKeyDer;
+    use tokio::net::TcpListener;
+
+    /// A TLS server for `localhost` that does one handshake, with its certificate.
+    async fn server() -> (u16, rcgen::Certificate, tokio::task::JoinHandle<bool>) {
+        crate::crypto::install_provider();
+        let rcgen::CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("certificate");
+        let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
+        let config = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(vec![cert.der().clone()], key);
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config.expect("server config")));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let port = listener.local_addr().expect("address").port();
+        let handshake = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.expect("accept");
+            acceptor.accept(stream).await.is_ok()
+        });
+        (port, cert, handshake)
+    }
+
+    fn address(port: u16) -> Address {
+        format!("localhost:{port}").parse().expect("address")
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_nobody_vouches_for_is_refused() {
+        let (port, _, handshake) = server().await;
+        let error = open(&address(port), Some(&tls())).await.expect_err("unknown issuer");
+        assert!(error.to_string().contains("certificate"), "{error}");
+        assert!(!handshake.await.expect("server"), "the server saw the refusal");
+    }
+
+    #[tokio::test]
+    async fn a_certificate_of_a_known_authority_is_accepted() {
+        let (port, cert, handshake) = server().await;
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(cert.der().clone()).expect("root");
+        open(&address(port), Some(&connector(roots))).await.expect("connects");
+        assert!(handshake.await.expect("server"));
+    }
+
+    #[tokio::test]
+    async fn a_closed_port_is_refused_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let port = listener.local_addr().expect("address").port();
+        drop(listener);
+        let error = open(&address(port), None).await.expect_err("nobody listens");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    }
+}

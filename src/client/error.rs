@@ -1,0 +1,173 @@
+//! What can go wrong on the way from a typed command to its answer.
+
+use std::io;
+
+use crate::config::ConfigError;
+use crate::error::{MISUSE, Report};
+use crate::wire::{Code, JobId, Problem};
+
+use super::sse::SseError;
+
+/// Where the connection broke matters to the user only through its cause.
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("could not start")]
+    Runtime(#[source] io::Error),
+    #[error("{0}")]
+    Usage(String),
+    #[error("no server is chosen")]
+    NoServer,
+    #[error("several servers are configured and none is chosen: {}", hosts.join(", "))]
+    SeveralServers { hosts: Vec<String> },
+    #[error("no API token for `{server}`, looked in {}", looked.join(" and in "))]
+    NoToken { server: String, looked: Vec<String> },
+    #[error("could not read the token from standard input")]
+    TokenInput(#[source] io::Error),
+    #[error("could not start `{stage}` command `{command}`")]
+    HookStart {
+        stage: &'static str,
+        command: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("`{stage}` command `{command}` failed with {outcome}")]
+    Hook { stage: &'static str, command: String, outcome: String },
+    #[error("not confirmed, nothing was changed")]
+    Declined,
+    #[error("could not connect to `{server}`")]
+    Connect {
+        server: String,
+        local: bool,
+        #[source]
+        source: io::Error,
+    },
+    #[error("`{server}` did not answer `{request}` within {seconds} s")]
+    NoAnswer { server: String, request: String, seconds: u64 },
+    #[error("the connection to `{server}` broke during `{request}`")]
+    Broken {
+        server: String,
+        request: String,
+        #[source]
+        source: Cause,
+    },
+    #[error("`{server}` refused the token from {origin}")]
+    Unauthorized { server: String, origin: String, problem: Box<Problem> },
+    #[error("{}", problem.title)]
+    Refused {
+        problem: Box<Problem>,
+        /// The problem's own detail: a cause that was found on the server.
+        #[source]
+        detail: Option<Detail>,
+    },
+    #[error("`{server}` answered `{request}` with status {status}{}", quoted(body))]
+    Status { server: String, request: String, status: u16, body: String },
+    #[error("the answer of `{server}` to `{request}` is not understood")]
+    Answer {
+        server: String,
+        request: String,
+        #[source]
+        source: Cause,
+    },
+    #[error("the event stream of `{server}` is not understood")]
+    Stream {
+        server: String,
+        #[source]
+        source: SseError,
+    },
+    #[error("`{server}` could not be reached for {minutes} minutes, job {job} goes on there")]
+    GaveUp {
+        server: String,
+        job: JobId,
+        minutes: u64,
+        attach: String,
+        #[source]
+        source: Box<ClientError>,
+    },
+    /// The job ended badly; the report was put together by `failure`.
+    #[error("the job failed")]
+    Job { report: String },
+}
+
+/// What a server said about the cause of a problem.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Detail(String);
+
+fn quoted(body: &str) -> String {
+    let line = body.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let short: String = line.chars().take(200).collect();
+    if short.is_empty() { short } else { format!(": {short}") }
+}
+
+impl ClientError {
+    /// The server's own refusal, in its words.
+    pub fn refused(server: String, origin: Option<String>, problem: Problem) -> Self {
+        let problem = Box::new(problem);
+        match problem.code {
+            Code::Unauthorized => {
+                let origin = origin.unwrap_or_else(|| "nowhere (none was sent)".to_owned());
+                Self::Unauthorized { server, origin, problem }
+            }
+            _ => Self::Refused { detail: problem.detail.clone().map(Detail), problem },
+        }
+    }
+
+    /// The same request may succeed later: the way to the server is broken, not the request.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Connect { .. } | Self::NoAnswer { .. } | Self::Broken { .. } => true,
+            Self::Status { status, .. } => matches!(status, 502..=504),
+            _ => false,
+        }
+    }
+}
+
+impl Report for ClientError {
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Config(error) => return error.hint(),
+            Self::NoServer => {
+                "write `server: HOST` into the configuration, pass `--server HOST` or run `haloy server add HOST TOKEN`".to_owned()
+            }
+            Self::SeveralServers { .. } => "write `server: HOST` into the configuration or pass `--server HOST`".to_owned(),
+            Self::NoToken { server, .. } => {
+                format!("run `haloy admin api token` on the server, then here `haloy server add {server} TOKEN`")
+            }
+            Self::Connect { local: true, .. } => "is the daemon running? start it with `haloy daemon`".to_owned(),
+            Self::Connect { local: false, .. } => "check the server's name, and on the server that `haloyd` runs".to_owned(),
+            Self::NoAnswer { request, .. } | Self::Broken { request, .. } if request.starts_with("POST") => {
+                "it may have arrived: look with `haloy status` before you repeat it".to_owned()
+            }
+            Self::Unauthorized { server, problem, .. } => match &problem.hint {
+                Some(hint) => hint.clone(),
+                None => format!("run `haloy admin api token` on the server, then here `haloy server add {server} TOKEN --force`"),
+            },
+            Self::Refused { problem, .. } => return problem.hint.clone(),
+            Self::Status { server, .. } => format!("is `{server}` a haloy server? try `haloy version --server {server}`"),
+            Self::Answer { .. } | Self::Stream { .. } => "compare the versions with `haloy version`".to_owned(),
+            Self::GaveUp { attach, .. } => format!("run `{attach}`"),
+            _ => return None,
+        };
+        Some(hint)
+    }
+
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(error) => error.exit_code(),
+            Self::Usage(_) | Self::NoServer | Self::SeveralServers { .. } | Self::NoToken { .. } => MISUSE,
+            _ => crate::error::FAILED,
+        }
+    }
+
+    fn report(&self) -> Option<String> {
+        match self {
+            Self::Config(error) => error.report(),
+            Self::Job { report } => Some(report.clone()),
+            _ => None,
+        }
+    }
+}

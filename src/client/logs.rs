@@ -1,0 +1,128 @@
+//! `logs`: what an app's containers print.
+
+use std::process::ExitCode;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::names::DeployId;
+use crate::term::{self, Terminal};
+use crate::wire::{AppStatus, LogLine, routes};
+
+use super::Outcome;
+use super::error::ClientError;
+use super::subject::{Globals, Subject};
+
+/// Show what an app's containers print, also stopped and failed ones
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  haloy logs --follow              What is printed from now on, too
+  haloy logs --since 10m           The last ten minutes
+  haloy logs --deployment 20261121093000")]
+pub struct Logs {
+    /// Configuration file or its directory, or the app's name
+    #[arg(value_name = "CONFIG|APP")]
+    app: Option<String>,
+    /// Only the last N lines of each replica
+    #[arg(long, value_name = "N")]
+    tail: Option<u32>,
+    /// Go on with new lines until Ctrl-C
+    #[arg(long, short)]
+    follow: bool,
+    /// Only lines after this: a time span like 10m, 2h or 1d, or a moment like 2026-11-21T09:30:00Z
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    since: Option<Timestamp>,
+    /// Only lines of this deployment
+    #[arg(long, value_name = "ID")]
+    deployment: Option<DeployId>,
+    /// Print one JSON value per line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Without `--tail` and `--since`, so many lines of each replica.
+const DEFAULT_TAIL: u32 = 100;
+
+impl Logs {
+    pub async fn run(self, globals: &Globals) -> Outcome {
+        let subject = Subject::find(globals, self.app.as_deref())?;
+        let status: AppStatus = subject.api.get(&routes::app(&subject.app)).await?;
+        let several = status.replicas_wanted > 1 || status.replicas.len() > 1;
+        let path = format!("{}?{}", routes::app_verb(&subject.app, "logs"), self.query());
+        let terminal = globals.terminal.for_data();
+
+        let mut stream = subject.api.events(&path, None).await?;
+        while let Some(event) = stream.next().await? {
+            if event.kind != "line" {
+                continue;
+            }
+            if self.json {
+                term::data(&format!("{}\n", event.data.replace('\n', " ")));
+                continue;
+            }
+            let line: LogLine = serde_json::from_str(&event.data).map_err(|error| ClientError::Answer {
+                server: subject.api.server(),
+                request: format!("GET {}", routes::app_verb(&subject.app, "logs")),
+                source: error.into(),
+            })?;
+            term::data(&show(&line, several, terminal));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn query(&self) -> String {
+        let tail = self.tail.or_else(|| self.since.is_none().then_some(DEFAULT_TAIL));
+        let mut query = format!("follow={}", self.follow);
+        if let Some(tail) = tail {
+            query.push_str(&format!("&tail={tail}"));
+        }
+        if let Some(since) = self.since {
+            query.push_str(&format!("&since={since}"));
+        }
+        if let Some(deployment) = self.deployment {
+            query.push_str(&format!("&deployment={deployment}"));
+        }
+        query
+    }
+}
+
+fn show(line: &LogLine, several: bool, terminal: Terminal) -> String {
+    let text = line.line.trim_end_matches(['\r', '\n']);
+    if several { format!("{} {text}\n", terminal.dim(&format!("{} |", line.replica))) } else { format!("{text}\n") }
+}
+
+/// A span before now, or a moment.
+fn since(text: &str) -> Result<Timestamp, String> {
+    if let Ok(moment) = text.parse::<Timestamp>() {
+        return Ok(moment);
+    }
+    let refused = || format!("`{text}` is neither a time span like `10m` nor a moment like `2026-11-21T09:30:00Z`");
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).ok_or_else(refused)?);
+    let seconds = match unit {
+        "s" => 1,
+        "m" | "min" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err(refused()),
+    };
+    let number: i64 = number.parse().map_err(|_| refused())?;
+    let span = SignedDuration::from_secs(number.checked_mul(seconds).ok_or_else(refused)?);
+    Timestamp::now().checked_sub(span).map_err(|_| refused())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn since_takes_spans_and_moments() {
+        assert_eq!(since("2026-11-21T09:30:00Z").map(|moment| moment.to_string()), Ok("2026-11-21T09:30:00Z".to_owned()));
+        for (text, seconds) in [("30s", 30), ("10m", 600), ("2h", 7200), ("1d", 86_400)] {
+            let passed = Timestamp::now().duration_since(since(text).expect(text)).as_secs();
+            assert!((seconds..seconds + 5).contains(&passed), "{text}: {passed}");
+        }
+        for bad in ["", "10", "m", "10 m", "10y", "99999999999999999999s", "99999999999999d", "yesterday"] {
+            assert!(since(bad).is_err(), "{bad}");
+        }
+    }
+}

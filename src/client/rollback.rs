@@ -1,0 +1,70 @@
+//! `rollback`: an earlier version serves again, as a new deployment.
+
+use std::process::ExitCode;
+
+use crate::names::DeployId;
+use crate::term;
+use crate::wire::{Accepted, JobKind, RollbackRequest, routes};
+
+use super::change::{self, End, Following};
+use super::duration::took;
+use super::error::ClientError;
+use super::subject::{self, Globals, Subject};
+use super::{Outcome, rollback_targets};
+
+/// Go back to an earlier deployment
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  haloy rollback                               Back to the deployment before the current one
+  haloy rollback 20261121093000                Back to this one
+  haloy rollback my-app.yaml 20261121093000    The same for the app of another file
+  haloy rollback my-app                        List what an app can go back to")]
+pub struct Rollback {
+    /// Deployment to go back to; the one before the current when absent. A configuration file or an
+    /// app's name may come before it
+    #[arg(value_name = "[CONFIG|APP] [DEPLOYMENT]", num_args = 0..=2)]
+    words: Vec<String>,
+    #[command(flatten)]
+    following: Following,
+}
+
+impl Rollback {
+    pub async fn run(self, globals: &Globals) -> Outcome {
+        let (word, deployment) = split(&self.words)?;
+        let subject = Subject::find(globals, word)?;
+        if let (Some(word), None) = (word, deployment)
+            && !subject::names_a_file(word)
+        {
+            return rollback_targets::show(&subject, self.following.json, globals).await;
+        }
+        let path = routes::app_verb(&subject.app, "rollback");
+        let accepted: Accepted = subject.api.post(&path, &RollbackRequest { deployment }).await?;
+        match change::follow(&subject, JobKind::Rollback, &accepted, &self.following, globals.terminal).await? {
+            End::Left(code) => Ok(code),
+            End::Done(time) => {
+                success(&subject, deployment, &accepted, time.map(took), globals);
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}
+
+fn success(subject: &Subject, deployment: Option<DeployId>, accepted: &Accepted, time: Option<String>, globals: &Globals) {
+    let back = deployment.map(|id| format!(" to {id}")).unwrap_or_default();
+    let id = accepted.deployment.map(|id| format!(" as {id}")).unwrap_or_default();
+    let time = time.map(|time| format!(" in {time}")).unwrap_or_default();
+    term::words(&format!("{} `{}` is rolled back{back}{id}{time}", globals.terminal.green("✓"), subject.app));
+}
+
+/// The last word is the deployment when it looks like one.
+fn split(words: &[String]) -> Result<(Option<&str>, Option<DeployId>), ClientError> {
+    match words {
+        [] => Ok((None, None)),
+        [word] => Ok(word.parse().map_or((Some(word.as_str()), None), |id| (None, Some(id)))),
+        [word, id, ..] => {
+            let id = id.parse().map_err(|error| ClientError::Usage(format!("{error}")))?;
+            Ok((Some(word), Some(id)))
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! `rollback-targets`: the deployments that an app can go back to.
+
+use std::process::ExitCode;
+
+use jiff::Timestamp;
+
+use crate::term;
+use crate::wire::{Deployment, DeploymentState, routes};
+
+use super::Outcome;
+use super::duration::ago;
+use super::subject::{Globals, Subject};
+
+/// List the deployments that an app can go back to
+#[derive(clap::Args)]
+pub struct RollbackTargets {
+    /// Configuration file or its directory, or the app's name
+    #[arg(value_name = "CONFIG|APP")]
+    app: Option<String>,
+    /// Print one JSON value, a list of deployments
+    #[arg(long)]
+    json: bool,
+}
+
+impl RollbackTargets {
+    pub async fn run(self, globals: &Globals) -> Outcome {
+        let subject = Subject::find(globals, self.app.as_deref())?;
+        show(&subject, self.json, globals).await
+    }
+}
+
+/// Prints the complete deployments, newest first.
+pub async fn show(subject: &Subject, json: bool, globals: &Globals) -> Outcome {
+    let mut deployments: Vec<Deployment> = subject.api.get(&routes::app_verb(&subject.app, "deployments")).await?;
+    deployments.retain(|deployment| deployment.state == DeploymentState::Complete);
+    deployments.sort_by_key(|deployment| std::cmp::Reverse(deployment.id));
+    if json {
+        term::json(&deployments);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let earlier = deployments.iter().find(|deployment| !deployment.current).map(|deployment| deployment.id);
+    let now = Timestamp::now();
+    let rows = deployments.iter().map(|deployment| row(deployment, now)).collect();
+    term::data(&term::table(&["deployment", "image", "when", "by", "commit", ""], rows));
+    match earlier {
+        Some(id) => term::words(&globals.terminal.dim(&format!("\nhint: go back with `{}`", subject.command("rollback", &id.to_string())))),
+        None => term::words(&format!("`{}` has no earlier deployment to go back to", subject.app)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn row(deployment: &Deployment, now: Timestamp) -> Vec<String> {
+    let commit: String = deployment.git_commit.iter().flat_map(|commit| commit.chars().take(10)).collect();
+    let remark = match (deployment.current, deployment.rolled_back_to) {
+        (true, _) => "current".to_owned(),
+        (false, Some(id)) => format!("rollback to {id}"),
+        (false, None) => String::new(),
+    };
+    vec![
+        deployment.id.to_string(),
+        deployment.image.to_string(),
+        ago(deployment.created_at, now),
+        deployment.performer.clone().unwrap_or_default(),
+        commit,
+        remark,
+    ]
+}

@@ -1,0 +1,135 @@
+//! `server`: the servers that this user knows, each with its token.
+
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use crate::config::client::{self, Servers};
+use crate::paths;
+use crate::secret::Secret;
+use crate::term;
+
+use super::Outcome;
+use super::error::ClientError;
+use super::subject::Globals;
+
+/// Manage the servers that you deploy to
+#[derive(clap::Args)]
+pub struct Server {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Make a server and its API token known
+    #[command(after_help = "\
+Examples:
+  haloy server add haloy.example.com haloy_0123…
+  haloy server add localhost --token-stdin < token.txt")]
+    Add(Add),
+    /// List the servers that are known
+    List(List),
+    /// Forget a server and its token
+    Delete(Delete),
+}
+
+#[derive(clap::Args)]
+struct Add {
+    /// The server's domain, without https://; localhost for this machine
+    #[arg(value_name = "HOST")]
+    host: String,
+    /// API token, as `haloy admin api token` prints it on the server
+    #[arg(value_name = "TOKEN", required_unless_present = "token_stdin")]
+    token: Option<String>,
+    /// Read the token from standard input, where neither the shell's history nor `ps` sees it
+    #[arg(long, conflicts_with = "token")]
+    token_stdin: bool,
+    /// Replace the token of a server that is known already
+    #[arg(long, short)]
+    force: bool,
+}
+
+#[derive(clap::Args)]
+struct List {
+    /// Print one JSON value, a list of servers (never their tokens)
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+struct Delete {
+    /// The server's domain
+    #[arg(value_name = "HOST")]
+    host: String,
+}
+
+impl Server {
+    pub fn run(self, globals: &Globals) -> Outcome {
+        match self.command {
+            Command::Add(add) => add.run(globals),
+            Command::List(list) => list.run(),
+            Command::Delete(delete) => delete.run(globals),
+        }
+    }
+}
+
+impl Add {
+    fn run(self, globals: &Globals) -> Outcome {
+        let token = match self.token {
+            Some(token) => Secret::new(token),
+            None => read_token()?,
+        };
+        let server = Servers::load(&paths::client_config())?.add(&self.host, &token, self.force)?;
+        term::words(&format!("{} `{}` is added", globals.terminal.green("✓"), server.name));
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn read_token() -> Result<Secret, ClientError> {
+    let mut text = String::new();
+    io::stdin().lock().read_to_string(&mut text).map_err(ClientError::TokenInput)?;
+    Ok(Secret::new(text.trim()))
+}
+
+impl List {
+    fn run(self) -> Outcome {
+        let folder = paths::client_config();
+        let known: Vec<Known> = Servers::load(&folder)?.list().map(|server| Known::of(server, &folder)).collect::<Result<_, _>>()?;
+        if self.json {
+            term::json(&known);
+        } else if known.is_empty() {
+            term::words("no server is known\n\nhint: run `haloy server add HOST TOKEN`");
+        } else {
+            let token = |set: bool| if set { "set" } else { "missing" }.to_owned();
+            let rows = known.into_iter().map(|server| vec![server.host, token(server.has_token), server.token_env]);
+            term::data(&term::table(&["server", "token", "variable"], rows.collect()));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// What is shown of a server.
+#[derive(Serialize)]
+struct Known {
+    host: String,
+    token_env: String,
+    has_token: bool,
+}
+
+impl Known {
+    fn of(server: &client::Server, folder: &Path) -> Result<Self, ClientError> {
+        let has_token = server.token(folder)?.is_some();
+        Ok(Self { host: server.name.to_string(), token_env: server.token_env.clone(), has_token })
+    }
+}
+
+impl Delete {
+    fn run(self, globals: &Globals) -> Outcome {
+        let server = Servers::load(&paths::client_config())?.remove(&self.host)?;
+        term::words(&format!("{} `{}` is forgotten", globals.terminal.green("✓"), server.name));
+        Ok(ExitCode::SUCCESS)
+    }
+}

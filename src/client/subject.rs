@@ -1,0 +1,195 @@
+//! What a command is about: which app, on which server, with which token.
+//!
+//! The app comes from a configuration file or is named outright; the server from `--server`, else the
+//! file, else the only one that was added; the token from the file, else from `haloy server add`.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::client::Servers;
+use crate::config::{self, Config, Environment, Target};
+use crate::names::AppName;
+use crate::paths;
+use crate::term::{self, Terminal};
+
+use super::address::Address;
+use super::api::{Api, Credential};
+use super::error::ClientError;
+
+/// What was typed before or beside the command's own arguments.
+pub struct Globals {
+    /// The program as typed.
+    pub program: String,
+    pub config: Option<PathBuf>,
+    pub server: Option<String>,
+    pub terminal: Terminal,
+}
+
+/// A configuration file, read.
+pub struct Project {
+    pub path: PathBuf,
+    pub target: Target,
+    pub environment: Environment,
+}
+
+/// An app on a server.
+pub struct Subject {
+    pub app: AppName,
+    pub api: Api,
+    /// The command line's words that lead to the same app again.
+    words: String,
+    flags: String,
+    program: String,
+}
+
+impl Project {
+    /// Reads the configuration that `--config` or the command's own word names, else the one of the
+    /// current directory. Its warnings are printed.
+    pub fn read(globals: &Globals, word: Option<&str>) -> Result<Self, ClientError> {
+        let given = chosen_path(globals, word)?;
+        Self::from_config(config::load(&config::find(given.as_deref())?)?, None)
+    }
+
+    /// The file's only target, or the one of the app `wanted`.
+    fn from_config(config: Config, wanted: Option<&AppName>) -> Result<Self, ClientError> {
+        let Config { path, mut targets, warnings } = config;
+        warnings.iter().for_each(|warning| term::words(warning));
+        targets.retain(|target| wanted.is_none_or(|name| target.spec.name == *name));
+        let several = || ClientError::Usage(format!("`{}` does not describe exactly one app", path.display()));
+        let target = targets.pop().filter(|_| targets.is_empty()).ok_or_else(several)?;
+        let environment = Environment::load(folder(&path), &paths::client_config())?;
+        Ok(Self { path, target, environment })
+    }
+
+    /// The directory that the configuration lies in.
+    pub fn folder(&self) -> &Path {
+        folder(&self.path)
+    }
+}
+
+pub fn folder(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+pub fn chosen_path(globals: &Globals, word: Option<&str>) -> Result<Option<PathBuf>, ClientError> {
+    match (&globals.config, word) {
+        (Some(_), Some(word)) => Err(ClientError::Usage(format!("the configuration is given twice: with `--config` and as `{word}`"))),
+        (Some(path), None) => Ok(Some(path.clone())),
+        (None, word) => Ok(word.map(PathBuf::from)),
+    }
+}
+
+/// Whether a word names a configuration; an app's name otherwise. A directory of the app's name that
+/// holds no configuration does not count.
+pub fn names_a_file(word: &str) -> bool {
+    let path = Path::new(word);
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    word.contains(['/', '\\'])
+        || extension.is_some_and(|extension| ["yaml", "yml", "json", "toml"].contains(&extension))
+        || config::find(Some(path)).is_ok()
+}
+
+impl Subject {
+    /// The app that the command's own word (a configuration or an app's name) or `--config` leads to.
+    pub fn find(globals: &Globals, word: Option<&str>) -> Result<Self, ClientError> {
+        let Some(name) = word.filter(|word| !names_a_file(word)) else {
+            return Self::of(&Project::read(globals, word)?, globals, word);
+        };
+        let app: AppName = name.parse().map_err(|error| ClientError::Usage(format!("{error}")))?;
+        let project = nearby(globals).and_then(|config| Project::from_config(config, Some(&app)).ok());
+        Self::new(app, project.as_ref(), globals, word)
+    }
+
+    /// The app that a configuration describes; `word` is what led to it, if anything was typed.
+    pub fn of(project: &Project, globals: &Globals, word: Option<&str>) -> Result<Self, ClientError> {
+        Self::new(project.target.spec.name.clone(), Some(project), globals, word)
+    }
+
+    /// An app that the server named.
+    pub fn known(app: AppName, api: Api, globals: &Globals) -> Self {
+        Self { app, api, words: String::new(), flags: flags(globals), program: globals.program.clone() }
+    }
+
+    fn new(app: AppName, project: Option<&Project>, globals: &Globals, word: Option<&str>) -> Result<Self, ClientError> {
+        let words = word.map(|word| format!(" {word}")).unwrap_or_default();
+        Ok(Self { words, ..Self::known(app, api(globals, project)?, globals) })
+    }
+
+    /// A command line about the same app: `haloy logs my-app.yaml --server localhost`.
+    pub fn command(&self, verb: &str, argument: &str) -> String {
+        let space = if argument.is_empty() { "" } else { " " };
+        format!("{} {verb}{}{space}{argument}{}", self.program, self.words, self.flags)
+    }
+}
+
+/// The flags that lead to the same server and configuration again.
+fn flags(globals: &Globals) -> String {
+    let config = globals.config.as_ref().map(|path| format!(" --config {}", path.display()));
+    let server = globals.server.as_ref().map(|server| format!(" --server {server}"));
+    config.unwrap_or_default() + &server.unwrap_or_default()
+}
+
+/// The configuration here, when there is a valid one; for commands that can do without.
+fn nearby(globals: &Globals) -> Option<Config> {
+    config::find(globals.config.as_deref()).and_then(|path| config::load(&path)).ok()
+}
+
+/// The server alone, for commands about no particular app. A configuration is used when there is one.
+pub fn server(globals: &Globals) -> Result<Api, ClientError> {
+    let given = globals.config.is_some() || globals.server.is_none();
+    let project = match config::find(globals.config.as_deref()) {
+        Ok(path) if given => Some(Project::from_config(config::load(&path)?, None)?),
+        Err(error) if globals.config.is_some() => return Err(error.into()),
+        _ => nearby(globals).and_then(|config| Project::from_config(config, None).ok()),
+    };
+    api(globals, project.as_ref())
+}
+
+fn api(globals: &Globals, project: Option<&Project>) -> Result<Api, ClientError> {
+    let folder = paths::client_config();
+    let servers = Servers::load(&folder)?;
+    let address = address(globals, project, &servers)?;
+    let credential = credential(&address, project, &servers)?;
+    if credential.is_none() && !matches!(address, Address::Unix(_)) {
+        return Err(no_token(&address, project, &folder));
+    }
+    Ok(Api::new(address, credential))
+}
+
+fn address(globals: &Globals, project: Option<&Project>, servers: &Servers) -> Result<Address, ClientError> {
+    if let Some(server) = globals.server.as_ref().or(project.and_then(|project| project.target.server.as_ref())) {
+        return Ok(server.parse()?);
+    }
+    let mut hosts: Vec<String> = servers.list().map(|server| server.name.to_string()).collect();
+    match hosts.len() {
+        0 => Err(ClientError::NoServer),
+        1 => Ok(hosts.remove(0).parse()?),
+        _ => Err(ClientError::SeveralServers { hosts }),
+    }
+}
+
+/// The token for a server. A token that the file holds for its own server is second choice for
+/// another server that `--server` names.
+fn credential(address: &Address, project: Option<&Project>, servers: &Servers) -> Result<Option<Credential>, ClientError> {
+    let added = added_token(address, servers)?;
+    let Some(project) = project else { return Ok(added) };
+    let own = project.target.server.as_ref().and_then(|server| server.parse::<Address>().ok()).is_none_or(|own| own == *address);
+    if !own && added.is_some() {
+        return Ok(added);
+    }
+    let token = project.target.resolve_token(&project.environment)?;
+    let origin = format!("`api_token` in `{}`", project.path.display());
+    Ok(token.map(|token| Credential { token, origin }).or(added))
+}
+
+/// The token that `haloy server add` stored for a server.
+fn added_token(address: &Address, servers: &Servers) -> Result<Option<Credential>, ClientError> {
+    let Some(server) = servers.get(&address.to_string()) else { return Ok(None) };
+    let token = server.token(&paths::client_config())?;
+    Ok(token.map(|token| Credential { token, origin: format!("`{}` (`haloy server add`)", server.token_env) }))
+}
+
+fn no_token(address: &Address, project: Option<&Project>, folder: &Path) -> ClientError {
+    let file = project.map(|project| format!("`api_token` of `{}`", project.path.display()));
+    let client = format!("`{}`", folder.join("client.yaml").display());
+    ClientError::NoToken { server: address.to_string(), looked: file.into_iter().chain([client]).collect() }
+}

@@ -1,0 +1,91 @@
+//! `haloyd.yaml`: the settings of the daemon that are not given as flags.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use super::document::Document;
+use super::error::ConfigError;
+use super::field::Field;
+use super::findings::Findings;
+use super::{keys, targets};
+use crate::files;
+
+/// All optional: what is absent has the daemon's default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DaemonSettings {
+    /// Where plain HTTP is served, like `0.0.0.0:80`.
+    pub http_addr: Option<SocketAddr>,
+    /// Where HTTPS is served, like `0.0.0.0:443`.
+    pub https_addr: Option<SocketAddr>,
+    /// Where the API is served without TLS, like `127.0.0.1:9999`.
+    pub api_addr: Option<SocketAddr>,
+    /// Where the Docker Engine listens, like `unix:///var/run/docker.sock`; `DOCKER_HOST` when absent.
+    pub docker_host: Option<String>,
+    /// Write a line for every request.
+    pub access_log: Option<bool>,
+    pub debug: Option<bool>,
+}
+
+impl DaemonSettings {
+    /// Reads the file; no file is all defaults.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        if !path.exists() {
+            return Ok(Self::default());
+        }
+        let document = Document::read(path, &keys::DAEMON)?;
+        let mut findings = Findings::new(&document);
+        let values = targets::values(&document);
+        let root = Field::root(&values);
+        let settings = Self {
+            http_addr: root.get("http_addr").and_then(|field| read_address(&field, &mut findings)),
+            https_addr: root.get("https_addr").and_then(|field| read_address(&field, &mut findings)),
+            api_addr: root.get("api_addr").and_then(|field| read_address(&field, &mut findings)),
+            docker_host: root.get("docker_host").and_then(|field| read_engine(&field, &mut findings)),
+            access_log: root.get("access_log").and_then(|field| findings.boolean(&field)),
+            debug: root.get("debug").and_then(|field| findings.boolean(&field)),
+        };
+        findings.finish()?;
+        Ok(settings)
+    }
+
+    /// Writes the file with the settings that are set.
+    pub fn write(&self, path: &Path) -> Result<(), ConfigError> {
+        let mut text =
+            "# Settings of haloyd; flags win over them. Keys: http_addr, https_addr, api_addr, docker_host, access_log, debug\n".to_owned();
+        let mut set = |key: &str, value: Option<String>| {
+            if let Some(value) = value {
+                let _ = writeln!(text, "{key}: {value}");
+            }
+        };
+        let address = |address: Option<SocketAddr>| address.map(|address| format!("\"{address}\""));
+        set("http_addr", address(self.http_addr));
+        set("https_addr", address(self.https_addr));
+        set("api_addr", address(self.api_addr));
+        set("docker_host", self.docker_host.as_ref().map(|host| format!("\"{host}\"")));
+        set("access_log", self.access_log.map(|on| on.to_string()));
+        set("debug", self.debug.map(|on| on.to_string()));
+        Ok(files::write_private(path, text.as_bytes())?)
+    }
+}
+
+fn read_address(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<SocketAddr> {
+    let text = findings.word(field)?;
+    let address = text.parse().ok();
+    if address.is_none() {
+        let message = format!("`{}` must be an address and a port, not {}", field.path, findings.quoted(field, text));
+        findings.mistake(field, message).hint("write it like `0.0.0.0:80`, `127.0.0.1:9999` or `[::]:443`");
+    }
+    address
+}
+
+fn read_engine(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {
+    let text = findings.word(field)?;
+    if !["unix://", "tcp://", "http://"].iter().any(|scheme| text.starts_with(scheme)) || text.contains(['"', '\\', '\n']) {
+        findings
+            .mistake(field, format!("`{}` must be a socket of the Docker Engine", field.path))
+            .hint("write `unix:///var/run/docker.sock` or `tcp://host:2375`");
+        return None;
+    }
+    Some(text.to_owned())
+}

@@ -1,0 +1,214 @@
+//! Reads fields of a document as the types that keys have, and collects every mistake on the way.
+
+use std::fmt::Display;
+use std::ops::{Range, RangeInclusive};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+
+use super::document::Document;
+use super::error::ConfigError;
+use super::field::Field;
+use super::mistake::Mistake;
+use super::source::Site;
+use super::spelling::nearest;
+
+/// What was found in one document. A reader that returns `None` has noted why.
+pub struct Findings<'a> {
+    document: &'a Document,
+    mistakes: Vec<Mistake>,
+    warnings: Vec<Mistake>,
+}
+
+impl<'a> Findings<'a> {
+    /// Begins with the document's mistakes of spelling.
+    pub fn new(document: &'a Document) -> Self {
+        Self { document, mistakes: document.mistakes.clone(), warnings: Vec::new() }
+    }
+
+    /// The warnings when there is no mistake, else the mistakes; both in the order of the file.
+    pub fn finish(mut self) -> Result<Vec<Mistake>, ConfigError> {
+        self.warnings.sort_by_key(Mistake::start);
+        self.mistakes.sort_by_key(Mistake::start);
+        if self.mistakes.is_empty() { Ok(self.warnings) } else { Err(ConfigError::Invalid { mistakes: self.mistakes }) }
+    }
+
+    /// Notes what is wrong with a field's value.
+    pub fn mistake(&mut self, field: &Field<'_>, message: impl Into<String>) -> &mut Mistake {
+        let mistake = Mistake::new(self.site(field), Some(field.path.clone()), message);
+        self.mistakes.push(mistake);
+        self.mistakes.last_mut().expect("invariant: pushed above")
+    }
+
+    /// Notes what looks wrong and works all the same.
+    pub fn warning(&mut self, field: &Field<'_>, message: impl Into<String>) -> &mut Mistake {
+        let warning = Mistake::new(self.site(field), Some(field.path.clone()), message).warning();
+        self.warnings.push(warning);
+        self.warnings.last_mut().expect("invariant: pushed above")
+    }
+
+    /// Notes that a key is missing in an object; points at the object's own key. Quiet when a
+    /// misspelled key was already reported that means this one.
+    pub fn missing(&mut self, object: &Field<'_>, key: &str, hint: &str) {
+        let empty = object.named(key);
+        let message = if empty.is_some() { format!("`{key}` has no value") } else { format!("`{key}` is missing") };
+        let path = if object.path.is_empty() { key.to_owned() } else { format!("{}.{key}", object.path) };
+        if self.document.is_meant(&path) {
+            return;
+        }
+        let site = self.site(empty.as_ref().unwrap_or(object));
+        let mut mistake = Mistake::new(site, Some(path), message);
+        mistake.hint(hint);
+        self.mistakes.push(mistake);
+    }
+
+    /// Where a field stands: its value, or its key when the value has no text of its own.
+    pub fn site(&self, field: &Field<'_>) -> Site {
+        Site { source: Arc::clone(&self.document.source), span: self.span(field) }
+    }
+
+    pub fn span(&self, field: &Field<'_>) -> Range<usize> {
+        let Some(place) = self.document.place(&field.path) else { return 0..0 };
+        let has_text = field.text().is_some() || field.is_bare();
+        if has_text && !place.value.is_empty() { place.value.clone() } else { place.key.clone().unwrap_or_else(|| place.value.clone()) }
+    }
+
+    /// A number or boolean as it is written in the file.
+    pub fn written(&self, field: &Field<'_>) -> Option<&'a str> {
+        self.document.place(&field.path).and_then(|place| place.written.as_deref())
+    }
+
+    /// Whether a message may quote the value in passing: it is shown in the file, and short.
+    fn is_quotable(&self, field: &Field<'_>, text: &str) -> bool {
+        !self.is_hidden(field) && text.len() <= 40
+    }
+
+    fn is_hidden(&self, field: &Field<'_>) -> bool {
+        self.document.place(&field.path).is_some_and(|place| place.hidden)
+    }
+
+    /// The value as a message may have it.
+    pub fn quoted(&self, field: &Field<'_>, text: &str) -> String {
+        if self.is_hidden(field) { "the value".to_owned() } else { format!("`{text}`") }
+    }
+
+    /// A string that is not empty.
+    pub fn text<'f>(&mut self, field: &Field<'f>) -> Option<&'f str> {
+        match field.text() {
+            Some("") => self.mistake(field, format!("`{}` is empty", field.path)),
+            Some(text) => return Some(text),
+            None => self.wrong_kind(field, "a string"),
+        };
+        None
+    }
+
+    /// A string on one line.
+    pub fn word<'f>(&mut self, field: &Field<'f>) -> Option<&'f str> {
+        let text = self.text(field)?;
+        if text.contains('\n') || self.document.source.shown().get(self.span(field)).is_some_and(|shown| shown.trim_end().contains('\n')) {
+            let message = format!("`{}` runs over more than one line", field.path);
+            self.mistake(field, message).hint("check how the lines below it are indented");
+            return None;
+        }
+        Some(text)
+    }
+
+    /// A word that another type understands; its refusal is the message.
+    pub fn parse<T: FromStr<Err: Display>>(&mut self, field: &Field<'_>) -> Option<T> {
+        match self.word(field)?.parse() {
+            Ok(value) => Some(value),
+            Err(_) if self.is_hidden(field) => {
+                self.mistake(field, format!("`{}` is not valid", field.path)).hint("write its value on the line of the key");
+                None
+            }
+            Err(refusal) => {
+                self.mistake(field, refusal.to_string());
+                None
+            }
+        }
+    }
+
+    /// A list's entries.
+    pub fn list<'f>(&mut self, field: &Field<'f>) -> Vec<Field<'f>> {
+        field.items().unwrap_or_else(|| {
+            self.wrong_kind(field, "a list");
+            Vec::new()
+        })
+    }
+
+    /// One of a few words.
+    pub fn choice<T: Copy>(&mut self, field: &Field<'_>, choices: &[(&'static str, T)]) -> Option<T> {
+        let text = if field.text().is_some() { self.word(field)? } else { "" };
+        if let Some((_, value)) = choices.iter().find(|(word, _)| *word == text) {
+            return Some(*value);
+        }
+        let words = choices.iter().map(|(word, _)| format!("`{word}`")).collect::<Vec<_>>().join(" or ");
+        let found = self.found(field);
+        let mistake = self.mistake(field, format!("`{}` must be {words}, not {found}", field.path));
+        if let Some(meant) = nearest(text, choices.iter().map(|(word, _)| *word)) {
+            mistake.hint(format!("did you mean `{meant}`?"));
+        }
+        None
+    }
+
+    pub fn boolean(&mut self, field: &Field<'_>) -> Option<bool> {
+        let value = field.boolean();
+        if value.is_none() {
+            self.wrong_kind(field, "true or false");
+        }
+        value
+    }
+
+    /// A whole number within a range, as a number or as a string of digits.
+    pub fn number(&mut self, field: &Field<'_>, range: RangeInclusive<u32>) -> Option<u32> {
+        let number = field.integer().or_else(|| field.text()?.parse().ok()).and_then(|number| u32::try_from(number).ok());
+        let number = number.filter(|number| range.contains(number));
+        if number.is_none() {
+            let found = self.found(field);
+            let message = format!("`{}` must be a whole number from {} to {}, not {found}", field.path, range.start(), range.end());
+            self.mistake(field, message);
+        }
+        number
+    }
+
+    /// A length of time in whole seconds: `90`, `"90s"`, `"1m30s"`.
+    pub fn seconds(&mut self, field: &Field<'_>, range: RangeInclusive<u32>) -> Option<u32> {
+        let written = || -> Option<i64> {
+            let duration: SignedDuration = field.text()?.parse().ok()?;
+            (duration.subsec_nanos() == 0).then_some(duration.as_secs())
+        };
+        let bare = || field.text()?.parse().ok();
+        let seconds = field.integer().or_else(bare).or_else(written).and_then(|seconds| u32::try_from(seconds).ok());
+        let seconds = seconds.filter(|seconds| range.contains(seconds));
+        if seconds.is_none() {
+            let found = self.found(field);
+            let message = format!("`{}` must be {} to {} seconds, not {found}", field.path, range.start(), range.end());
+            self.mistake(field, message).hint("write whole seconds, like `90`, or a time, like `\"90s\"` or `\"2m\"`");
+        }
+        seconds
+    }
+
+    /// The value itself when it is a short scalar, else what it is.
+    fn found(&self, field: &Field<'_>) -> String {
+        let text = field.text().or_else(|| self.written(field)).filter(|text| self.is_quotable(field, text));
+        text.map_or_else(|| field.kind().to_owned(), |text| format!("`{text}`"))
+    }
+
+    /// Notes that a value is of another kind than its key wants.
+    pub fn wrong_kind(&mut self, field: &Field<'_>, wanted: &str) -> &mut Mistake {
+        let written = self.written(field).filter(|text| self.is_quotable(field, text)).map(str::to_owned);
+        let message = match &written {
+            None if field.is_empty() => format!("`{}` has no value", field.path),
+            Some(written) => format!("`{}` must be {wanted}, not {} (`{written}`)", field.path, field.kind()),
+            None => format!("`{}` must be {wanted}, not {}", field.path, field.kind()),
+        };
+        let text = field.text().filter(|text| !text.contains('"') && self.is_quotable(field, text));
+        let mistake = self.mistake(field, message);
+        match (written, text, wanted) {
+            (Some(written), _, "a string") => mistake.hint(format!("quote it: `\"{written}\"`")),
+            (_, Some(text), "a list") => mistake.hint(format!("write it as a list: `[\"{text}\"]`")),
+            _ => mistake,
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! How keys are spelled, and which known word a misspelled one is likely to be.
+
+/// `health_check_path` → `healthCheckPath`.
+pub fn camel_case(snake_case: &str) -> String {
+    let mut words = snake_case.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |mut name, word| {
+        let mut letters = word.chars();
+        name.extend(letters.next().map(|letter| letter.to_ascii_uppercase()));
+        name.push_str(letters.as_str());
+        name
+    })
+}
+
+/// The known word that `written` is likely to mean.
+pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let plain = |word: &str| word.to_lowercase().replace(['_', '-'], "");
+    let written = plain(written);
+    // Long enough that a third of it may be wrong; nobody types a key of a thousand letters.
+    let allowed = (written.chars().count() / 3).clamp(1, 4);
+    if written.len() > 64 {
+        return None;
+    }
+    let distances = known.into_iter().map(|word| (distance(&written, &plain(word)), word));
+    distances.filter(|(distance, _)| *distance <= allowed).min_by_key(|(distance, _)| *distance).map(|(_, word)| word)
+}
+
+/// Edits from one word to the other: insertions, deletions, replacements, swaps of neighbours
+/// (optimal string alignment).
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![(0..=b.len()).collect::<Vec<usize>>()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(best);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_spellings_of_a_key() {
+        assert_eq!(camel_case("health_check_path"), "healthCheckPath");
+        assert_eq!(camel_case("name"), "name");
+    }
+
+    #[test]
+    fn the_nearest_word_is_found_and_far_ones_are_not() {
+        let known = ["replicas", "port", "pre_deploy", "post_deploy", "health_check_path"];
+        for (written, meant) in [
+            ("replica", Some("replicas")),
+            ("prot", Some("port")),
+            ("PreDeploy", Some("pre_deploy")),
+            ("healthcheck_path", Some("health_check_path")),
+            ("health-check-path", Some("health_check_path")),
+            ("tls", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(written, known), meant, "{written}");
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Whole files in, whole reports out. `HALOY_BLESS=1` rewrites the expectations under
+//! `tests/fixtures/config`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+
+use super::document::Document;
+use super::source::Format;
+use super::*;
+use crate::error::Report as _;
+use crate::secret::Secret;
+use crate::wire::AppSpec;
+
+/// Stands in fixtures wherever a secret could stand, and never in a report.
+const SECRET: &str = "hunter2";
+
+fn fixtures(kind: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/config").join(kind);
+    let mut paths: Vec<PathBuf> = fs::read_dir(&folder).expect("fixtures").map(|entry| entry.expect("entry").path()).collect();
+    paths.retain(|path| Format::of(path).is_ok() && !path.to_string_lossy().ends_with(".expected.json"));
+    paths.sort();
+    paths
+}
+
+/// Reads a file as the client does, under its bare name.
+fn read(path: &Path) -> Result<(Vec<Target>, Vec<Mistake>), ConfigError> {
+    let text = source::read(path)?;
+    let name = Path::new(path.file_name().expect("a file"));
+    app::read(&Document::parse(name, Format::of(path)?, &text, &keys::APP)?)
+}
+
+fn read_text(name: &str, text: &str) -> Result<(Vec<Target>, Vec<Mistake>), ConfigError> {
+    let path = Path::new(name);
+    app::read(&Document::parse(path, Format::of(path).expect("a known ending"), text, &keys::APP)?)
+}
+
+/// Compares with the file, or rewrites it when asked to; returns what differs.
+fn differs(expected: &Path, actual: &str) -> Option<String> {
+    if std::env::var_os("HALOY_BLESS").is_some() {
+        fs::write(expected, actual).expect("bless");
+    }
+    let wanted = fs::read_to_string(expected).unwrap_or_default();
+    (wanted != actual).then(|| format!("{}:\n--- expected\n{wanted}\n--- actual\n{actual}", expected.display()))
+}
+
+fn spec(text: &str) -> AppSpec {
+    let (mut targets, _) = read_text("haloy.yaml", text).unwrap_or_else(|error| panic!("{}", error.report().unwrap_or_default()));
+    targets.remove(0).spec
+}
+
+fn report(name: &str, text: &str) -> String {
+    crate::error::render(&read_text(name, text).expect_err("the file has mistakes"))
+}
+
+#[test]
+fn invalid_files_are_explained() {
+    let mut different = Vec::new();
+    let paths = fixtures("invalid");
+    for path in &paths {
+        let error = read(path).expect_err(&path.to_string_lossy());
+        let actual = crate::error::render(&error);
+        assert!(!actual.contains(SECRET) && !format!("{error:?}").contains(SECRET), "{}: a secret is shown:\n{actual}", path.display());
+        assert_eq!(error.exit_code(), crate::error::MISUSE, "{}", path.display());
+        for name in ["u16", "u32", "i64", "f64", "usize", "String", "Vec<", "Option", "struct ", "enum ", "BTreeMap", "invalid type"] {
+            assert!(!actual.contains(name), "{}: `{name}` is no word for users:\n{actual}", path.display());
+        }
+        different.extend(differs(&PathBuf::from(format!("{}.txt", path.display())), &actual));
+    }
+    assert!(paths.len() >= 30, "only {} invalid files", paths.len());
+    assert!(different.is_empty(), "{}", different.join("\n\n"));
+}
+
+#[test]
+fn valid_files_resolve() {
+    let mut different = Vec::new();
+    for path in fixtures("valid") {
+        let (targets, warnings) = read(&path).unwrap_or_else(|error| panic!("{}", crate::error::render(&error)));
+        let target = &targets[0];
+        let warnings: Vec<String> = warnings.iter().map(Mistake::render).collect();
+        assert!(!warnings.concat().contains(SECRET), "{warnings:?}");
+        let values: Vec<String> = target.env.iter().map(|entry| describe(&entry.source)).collect();
+        let resolved = serde_json::json!({
+            "spec": target.spec,
+            "env": values,
+            "server": target.server,
+            "api_token": target.api_token.as_ref().map(|token| describe(&token.source)),
+            "pre_deploy": target.pre_deploy,
+            "post_deploy": target.post_deploy,
+            "warnings": warnings,
+        });
+        let actual = format!("{}\n", serde_json::to_string_pretty(&resolved).expect("JSON"));
+        different.extend(differs(&PathBuf::from(format!("{}.expected.json", path.display())), &actual));
+    }
+    assert!(different.is_empty(), "{}", different.join("\n\n"));
+}
+
+fn describe(source: &ValueSource) -> String {
+    match source {
+        ValueSource::Value(value) => format!("value {}", value.expose()),
+        ValueSource::Env(name) => format!("env {name}"),
+    }
+}
+
+#[test]
+fn the_same_app_in_three_formats_is_the_same() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/config/valid");
+    let target = |name: &str| read(&folder.join(name)).unwrap_or_else(|error| panic!("{}", crate::error::render(&error))).0.remove(0);
+    let yaml = target("everything.yaml");
+    for other in [target("everything.json"), target("everything.toml")] {
+        assert_eq!(yaml.spec, other.spec);
+        let values = |target: &Target| target.env.iter().map(|entry| (entry.name.clone(), describe(&entry.source))).collect::<Vec<_>>();
+        assert_eq!(values(&yaml), values(&other));
+        assert_eq!((&yaml.server, &yaml.pre_deploy, &yaml.post_deploy), (&other.server, &other.pre_deploy, &other.post_deploy));
+    }
+}
+
+#[test]
+fn all_mistakes_are_named_at_once_for_people_and_for_programs() {
+    let error = read_text("haloy.yaml", "name: My App\nimage: nginx\nreplica: 2\nport: 70000\n").expect_err("three mistakes");
+    let mistakes = error.mistakes();
+    let places: Vec<_> = mistakes.iter().map(|m| (m.line, m.column, m.key.as_deref().unwrap_or_default())).collect();
+    assert_eq!(places, [(1, 7, "name"), (3, 1, "replica"), (4, 7, "port")]);
+    let json = serde_json::to_value(&mistakes[1]).expect("JSON");
+    let expected = serde_json::json!({
+        "file": "haloy.yaml", "line": 3, "column": 1, "key": "replica",
+        "message": "unknown key `replica`", "hint": "did you mean `replicas`?",
+    });
+    assert_eq!(json, expected);
+}
+
+#[test]
+fn both_spellings_and_private_keys_are_accepted_everywhere() {
+    let snake = spec("name: a\nimage: nginx\nhealth_check_path: /up\nmin_ready_seconds: 3\n");
+    let camel = spec("name: a\nimage: nginx\nhealthCheckPath: /up\nminReadySeconds: 3\nx-mine: {anything: [1]}\n");
+    assert_eq!(snake, camel);
+}
+
+#[test]
+fn bombs_and_giants_are_refused_quickly() {
+    let started = std::time::Instant::now();
+    let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..20 {
+        let below = format!("*a{}", level - 1);
+        bomb.push_str(&format!("a{level}: &a{level} [{}]\n", [below.as_str(); 10].join(", ")));
+    }
+    assert!(report("haloy.yaml", &bomb).contains("too large"), "{}", report("haloy.yaml", &bomb));
+    for (name, text) in [
+        ("haloy.yaml", "[".repeat(500_000)),
+        ("haloy.yaml", "{a: ".repeat(200_000)),
+        ("haloy.yaml", "- ".repeat(500_000)),
+        ("haloy.json", "[".repeat(500_000)),
+        ("haloy.json", "{\"a\":".repeat(200_000)),
+        ("haloy.toml", format!("a = {}", "[".repeat(500_000))),
+        ("haloy.toml", format!("{} = 1", vec!["a"; 250_000].join("."))),
+    ] {
+        let error = read_text(name, &text).expect_err(name);
+        assert!(crate::error::render(&error).len() < 2000, "{name}");
+    }
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let path = dir.path().join("haloy.yaml");
+    fs::write(&path, "#".repeat(10 * 1024 * 1024)).expect("write");
+    let error = load(&path).expect_err("10 MiB");
+    assert!(error.to_string().contains("larger than 1 MiB"), "{error}");
+    assert!(started.elapsed() < std::time::Duration::from_secs(20), "took {:?}", started.elapsed());
+}
+
+#[test]
+fn a_long_file_is_read_in_no_time() {
+    let mut text = "name: a\nimage: nginx\nenv:\n".to_owned();
+    (0..250).for_each(|n| text.push_str(&format!("  - name: V{n}\n    value: {n}\n")));
+    let started = std::time::Instant::now();
+    assert_eq!(spec(&text).env.len(), 250);
+    assert!(started.elapsed() < std::time::Duration::from_millis(500), "took {:?}", started.elapsed());
+}
+
+#[test]
+fn the_file_is_found_or_the_error_says_where_it_was_sought() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let error = find(Some(dir.path())).expect_err("nothing there");
+    let text = crate::error::render(&error);
+    for name in ["haloy.yaml", "haloy.yml", "haloy.json", "haloy.toml"] {
+        assert!(text.contains(name), "{text}");
+    }
+    let toml = dir.path().join("haloy.toml");
+    fs::write(&toml, "").expect("write");
+    assert_eq!(find(Some(dir.path())).expect("one file"), toml);
+    assert_eq!(find(Some(&toml)).expect("the file itself"), toml);
+    fs::write(dir.path().join("haloy.yml"), "").expect("write");
+    let error = find(Some(dir.path())).expect_err("two files");
+    assert!(error.to_string().contains("haloy.yml") && error.to_string().contains("haloy.toml"), "{error}");
+    let missing = dir.path().join("other.yaml");
+    assert!(matches!(find(Some(&missing)), Err(ConfigError::NotFound { tried }) if tried == [missing.clone()]));
+    let strange = dir.path().join("haloy.conf");
+    fs::write(&strange, "").expect("write");
+    assert!(matches!(load(&strange), Err(ConfigError::UnknownFormat { .. })));
+    fs::write(&toml, b"name = \"\xff\"").expect("write");
+    assert!(matches!(load(&toml), Err(ConfigError::NotText { .. })));
+}
+
+#[test]
+fn values_come_from_the_environment_and_all_missing_ones_are_named() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    fs::write(dir.path().join(".env"), "HALOY_TEST_DB=hunter2\nHALOY_TEST_TOKEN=t0ken\n").expect("write");
+    let environment = Environment::load(dir.path(), dir.path()).expect("the file is fine");
+    let text = "name: a\nimage: nginx\napi_token: HALOY_TEST_TOKEN\nenv:\n  - name: DB\n    from: {env: HALOY_TEST_DB}\n  - name: N\n    value: 1.10\n";
+    let (targets, _) = read_text("haloy.yaml", text).expect("valid");
+    let values = targets[0].resolve_env(&environment).expect("all set");
+    let values: Vec<_> = values.iter().map(|value| (value.name.as_str(), value.value.expose())).collect();
+    assert_eq!(values, [("DB", "hunter2"), ("N", "1.10")]);
+    assert_eq!(targets[0].resolve_token(&environment).expect("set"), Some(Secret::new("t0ken")));
+
+    let text = "name: a\nimage: nginx\napi_token: haloy_hunter2\nenv:\n  - name: A\n    from: {env: HALOY_TEST_NONE}\n  - name: B\n    value: hunter2\n  - name: C\n    from:\n      env: HALOY_TEST_NONE2\n";
+    let (targets, _) = read_text("haloy.yaml", text).expect("valid");
+    let error = targets[0].resolve_env(&environment).expect_err("two are missing");
+    let places: Vec<_> = error.mistakes().into_iter().map(|m| (m.line, m.key.unwrap_or_default(), m.message)).collect();
+    let message = |name: &str| format!("the environment variable `{name}` is empty or not set");
+    assert_eq!(
+        places,
+        [(6, "env[0].from.env".to_owned(), message("HALOY_TEST_NONE")), (11, "env[2].from.env".to_owned(), message("HALOY_TEST_NONE2"))]
+    );
+    let error = targets[0].resolve_token(&environment).expect_err("not set");
+    assert!(!crate::error::render(&error).contains("hunter2"), "{}", crate::error::render(&error));
+    assert!(!format!("{targets:?}").contains("value: \"hunter2"), "{targets:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn arbitrary_text_never_panics(text in "\\PC{0,200}", name in prop::sample::select(vec!["haloy.yaml", "haloy.json", "haloy.toml"])) {
+        if let Err(error) = read_text(name, &text) {
+            crate::error::render(&error);
+        }
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), ending in prop::sample::select(vec!["yaml", "json", "toml"])) {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join(format!("haloy.{ending}"));
+        fs::write(&path, bytes).expect("write");
+        if let Err(error) = load(&path) {
+            crate::error::render(&error);
+        }
+    }
+
+    /// Files that are nearly right: lines of the language in any order, with a piece cut out.
+    #[test]
+    fn damaged_files_never_panic_and_never_show_a_secret(
+        lines in prop::collection::vec(prop::sample::select(LINES.to_vec()), 0..16),
+        cut in any::<prop::sample::Index>(),
+        length in 0_usize..4,
+    ) {
+        let mut text: String = lines.concat();
+        if !text.is_empty() {
+            let start = cut.index(text.len());
+            text.replace_range(start..(start + length).min(text.len()), "");
+        }
+        let whole = text.contains(SECRET);
+        if let Err(error) = read_text("haloy.yaml", &text) {
+            let report = crate::error::render(&error);
+            prop_assert!(!whole || !report.contains(SECRET), "{text}\n{report}");
+        }
+    }
+}
+
+const LINES: [&str; 26] = [
+    "name: shop\n",
+    "name: 1.10\n",
+    "image:\n",
+    "  repository: nginx\n",
+    "  tag: 1.27\n",
+    "image: nginx:1\n",
+    "env:\n",
+    "  - name: KEY\n",
+    "    value: hunter2\n",
+    "    value: \"hunter2\"\n",
+    "    value: 'a hunter2 b'\n",
+    "    value: |\n      hunter2\n",
+    "    from: {env: KEY}\n",
+    "  - {name: A, value: hunter2}\n",
+    "env:\n  - KEY=hunter2\n",
+    "env:\n  KEY: hunter2\n",
+    "domains: [a.example.com, {domain: b.example.com, aliases: [c.example.com]}]\n",
+    "replicas: 3\n",
+    "port: \"8080\"\n",
+    "volumes: [data:/data]\n",
+    "api_token: hunter2\n",
+    "api_token: {value: hunter2}\n",
+    "pre_deploy: [make]\n",
+    "x-a: &a {value: hunter2}\n",
+    "  <<: *a\n",
+    "# comment\n",
+];

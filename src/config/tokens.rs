@@ -1,0 +1,141 @@
+//! The server's API tokens in `<config>/tokens.json`: the admin tool adds, the daemon reads.
+//!
+//! Only digests are kept: whoever reads the file cannot call the API with it. A token has 256 random
+//! bits, so a plain SHA-256 is enough (nothing to guess, nothing to stretch).
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::crypto;
+use crate::error::Report;
+use crate::files::{self, FileError};
+use crate::secret::Secret;
+
+/// How every token begins, so that people and secret scanners recognise one.
+const PREFIX: &str = "haloy_";
+
+#[derive(Debug, thiserror::Error)]
+pub enum TokensError {
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error("the token file `{}` is damaged", path.display())]
+    Damaged {
+        path: PathBuf,
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+impl Report for TokensError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::File(_) => None,
+            Self::Damaged { path, .. } => Some(format!("move `{}` away and run `haloy admin api token`", path.display())),
+        }
+    }
+}
+
+/// A token that the server accepts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenRecord {
+    /// Who or what it was made for; names need not be unique.
+    pub name: String,
+    /// SHA-256 of the token's text, lower-case hexadecimal.
+    pub sha256: String,
+    pub created_at: Timestamp,
+}
+
+/// All tokens that the server accepts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tokens(Vec<TokenRecord>);
+
+/// Where the tokens of a configuration directory are.
+pub fn path(config_dir: &Path) -> PathBuf {
+    config_dir.join("tokens.json")
+}
+
+/// A new token: 32 random bytes in hexadecimal after the prefix.
+pub fn generate() -> Secret {
+    Secret::new(format!("{PREFIX}{}", crypto::hex(&crypto::random::<32>())))
+}
+
+impl Tokens {
+    /// The tokens of a server; none when there is no file.
+    pub fn load(config_dir: &Path) -> Result<Self, TokensError> {
+        let path = path(config_dir);
+        let Some(text) = files::read_optional(&path)? else { return Ok(Self::default()) };
+        serde_json::from_str(&text).map(Self).map_err(|source| TokensError::Damaged { path, source })
+    }
+
+    /// Adds a token to the file. Two that add at the same time both succeed.
+    pub fn add(config_dir: &Path, name: &str, token: &Secret) -> Result<(), TokensError> {
+        let _lock = lock(config_dir)?;
+        let mut tokens = Self::load(config_dir)?;
+        let sha256 = crypto::sha256_hex(token.expose().as_bytes());
+        tokens.0.push(TokenRecord { name: name.to_owned(), sha256, created_at: Timestamp::now() });
+        let text = serde_json::to_string_pretty(&tokens.0).expect("invariant: our own types serialise");
+        Ok(files::write_private(&path(config_dir), text.as_bytes())?)
+    }
+
+    /// The record of a token that a caller presented. Takes the same time wherever digests differ.
+    pub fn find(&self, presented: &str) -> Option<&TokenRecord> {
+        let sha256 = crypto::sha256_hex(presented.as_bytes());
+        self.0.iter().find(|record| crypto::equal(record.sha256.as_bytes(), sha256.as_bytes()))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Holds others off until it is dropped. The directory itself is locked: it outlives every rename.
+fn lock(config_dir: &Path) -> Result<File, FileError> {
+    let directory = File::open(config_dir).map_err(files::context("open", config_dir))?;
+    directory.lock().map_err(files::context("lock", config_dir))?;
+    Ok(directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_known_by_its_digest_alone() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        assert!(Tokens::load(dir.path()).expect("no file is no token").is_empty());
+        let (laptop, ci) = (generate(), generate());
+        assert_eq!(laptop.expose().len(), "haloy_".len() + 64);
+        Tokens::add(dir.path(), "laptop", &laptop).expect("first");
+        Tokens::add(dir.path(), "ci", &ci).expect("second");
+
+        let tokens = Tokens::load(dir.path()).expect("load");
+        assert_eq!(tokens.find(ci.expose()).map(|record| record.name.as_str()), Some("ci"));
+        assert_eq!(tokens.find("haloy_0"), None);
+        let text = std::fs::read_to_string(path(dir.path())).expect("file");
+        assert!(!text.contains(laptop.expose()) && !text.contains(ci.expose()), "no token is stored in clear");
+    }
+
+    #[test]
+    fn a_damaged_file_is_named() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        std::fs::write(path(dir.path()), "[{").expect("write");
+        let error = Tokens::load(dir.path()).expect_err("damaged");
+        assert!(error.to_string().contains("tokens.json"), "{error}");
+    }
+
+    #[test]
+    fn adding_at_the_same_time_loses_none() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let tokens: Vec<Secret> = (0..8).map(|_| generate()).collect();
+        std::thread::scope(|scope| {
+            for token in &tokens {
+                scope.spawn(|| Tokens::add(dir.path(), "one of many", token).expect("add"));
+            }
+        });
+        let stored = Tokens::load(dir.path()).expect("load");
+        assert!(tokens.iter().all(|token| stored.find(token.expose()).is_some()));
+    }
+}

@@ -1,0 +1,5 @@
+//! The control loop.
+
+mod plan;
+#[cfg(test)]
+mod sim;

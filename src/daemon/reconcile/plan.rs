@@ -1,0 +1,349 @@
+//! The decision: from what is wanted and what is seen to who serves, what to do next, and how far it is.
+//!
+//! A pure function: no clock, no I/O, no memory. It is called for one app at a time with the whole
+//! truth about that app, and it is called again whenever something may have changed. Nothing in it
+//! waits: "wait for health" is the plan having nothing to do until a fact changes.
+//!
+//! The rules, each kept by the simulator in `sim.rs`:
+//!
+//! 1. Only a deployment that was once complete serves.
+//! 2. Newcomers take over all at once, when every replica is ready. Until then both sides are kept whole.
+//! 3. A rollout that crashes or misses its deadline fails; what served never left.
+//! 4. Nothing is stopped unless it is out of the table and drained.
+//! 5. `replace` stops the old version first and brings it back when the new one fails.
+//! 6. When every replica fails its check, all running ones serve: a wrong check must not take an app down.
+
+use crate::daemon::store::RunState;
+use crate::docker::ContainerId;
+use crate::names::DeployId;
+use crate::wire::{JobKind, Phase};
+
+/// Milliseconds of a monotonic clock.
+pub type Millis = u64;
+
+/// A request may have read the old table just before it changed.
+pub const SETTLE: Millis = 1_000;
+
+/// How often a container may crash during its rollout.
+pub const CRASHES: u32 = 3;
+
+/// While something drains, look again this often: requests ending is no event.
+const DRAIN_POLL: Millis = 100;
+
+/// What is wanted of one app.
+#[derive(Debug, Clone)]
+pub struct Intent {
+    /// On its way, not judged yet.
+    pub rollout: Option<Wanted>,
+    /// The last complete deployment.
+    pub serving: Option<Wanted>,
+    pub run: RunState,
+    /// The job under way and when this process first saw it.
+    pub job: Option<(JobKind, Millis)>,
+}
+
+/// One deployment as it is to run.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    pub id: DeployId,
+    pub replicas: u16,
+    /// Its strategy is `replace`: the old version stops first.
+    pub replace: bool,
+    /// Since when its image, network and volumes are there; this process's view.
+    pub prepared_at: Option<Millis>,
+    pub min_ready: Millis,
+    pub deploy_timeout: Millis,
+    pub drain_timeout: Millis,
+}
+
+/// One container of the app as it was just seen.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub id: ContainerId,
+    pub deployment: DeployId,
+    pub slot: u16,
+    pub state: State,
+    pub fitness: Fitness,
+    pub restarts: u32,
+    /// It has an address that requests can be sent to.
+    pub addressed: bool,
+    /// Since when it is out of the published table; none while it is in.
+    pub left_at: Option<Millis>,
+    /// Requests that have not ended.
+    pub in_flight: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    Created,
+    Running,
+    /// The engine starts it again by itself.
+    Restarting,
+    Exited,
+    /// Paused, dead or being removed.
+    Broken,
+}
+
+/// The health monitor's verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fitness {
+    /// Not checked yet by this process.
+    Unknown,
+    Passing {
+        since: Millis,
+    },
+    Failing,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The deployment whose domains are routed.
+    pub serve: Option<DeployId>,
+    /// The containers that requests are routed to.
+    pub table: Vec<ContainerId>,
+    pub steps: Vec<Step>,
+    pub verdict: Verdict,
+    /// Look again then at the latest.
+    pub wake_at: Option<Millis>,
+}
+
+/// Something small that can be repeated without harm.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// Get the image, the network and the volumes ready.
+    Prepare(DeployId),
+    /// Create and start a container.
+    Launch(DeployId, u16),
+    Start(ContainerId),
+    Stop(ContainerId),
+    /// Stop and remove.
+    Retire(ContainerId),
+}
+
+/// What became of the job under way.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub enum Verdict {
+    /// There is none.
+    #[default]
+    Idle,
+    Working(Phase),
+    /// The rollout is complete and takes over with this very table.
+    Promote,
+    Fail(Cause),
+    Done,
+}
+
+/// Why a job fails.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// This container ended again and again.
+    Crashed(ContainerId),
+    /// Not all replicas were ready in time; this one was not, if there was one.
+    TimedOut(Option<ContainerId>),
+}
+
+/// Decides for one app.
+pub fn plan(intent: &Intent, seen: &[Seen], now: Millis) -> Plan {
+    let view = View { intent, seen, now };
+    let complete = view.rollout().is_some_and(|rollout| view.is_complete(rollout));
+    let (serve, table) = view.who_serves(complete);
+    let steps = view.steps();
+    let verdict = view.verdict(complete, &steps);
+    // A verdict changes what is wanted: the steps for what was wanted before are not taken.
+    let steps = if matches!(verdict, Verdict::Idle | Verdict::Working(_)) { steps } else { Vec::new() };
+    Plan { serve, wake_at: view.wake_at(&verdict), table, steps, verdict }
+}
+
+/// The arguments of `plan`, and questions about them.
+struct View<'a> {
+    intent: &'a Intent,
+    seen: &'a [Seen],
+    now: Millis,
+}
+
+impl View<'_> {
+    fn rollout(&self) -> Option<&Wanted> {
+        self.intent.rollout.as_ref()
+    }
+
+    /// The complete deployment, when the app is to run.
+    fn keep(&self) -> Option<&Wanted> {
+        self.intent.serving.as_ref().filter(|_| self.intent.run == RunState::Running)
+    }
+
+    /// The rollout wants the old version gone before it starts.
+    fn old_must_yield(&self) -> bool {
+        self.rollout().is_some_and(|rollout| rollout.replace && rollout.prepared_at.is_some())
+    }
+
+    fn members(&self, wanted: &Wanted) -> impl Iterator<Item = &Seen> {
+        let (id, replicas) = (wanted.id, wanted.replicas);
+        self.seen.iter().filter(move |c| c.deployment == id && (1..=replicas).contains(&c.slot))
+    }
+
+    fn is_ready(&self, c: &Seen, wanted: &Wanted) -> bool {
+        match c.fitness {
+            _ if c.state != State::Running => false,
+            // One that is routed already was ready before: a restarted daemon takes its word for it.
+            Fitness::Passing { .. } | Fitness::Unknown if c.left_at.is_none() => true,
+            Fitness::Passing { since } => self.now.saturating_sub(since) >= wanted.min_ready,
+            Fitness::Unknown => false,
+            Fitness::Failing => false,
+        }
+    }
+
+    fn is_complete(&self, wanted: &Wanted) -> bool {
+        self.members(wanted).filter(|c| self.is_ready(c, wanted)).count() == usize::from(wanted.replicas)
+    }
+
+    /// Rules 1, 2, 5 and 6.
+    fn who_serves(&self, complete: bool) -> (Option<DeployId>, Vec<ContainerId>) {
+        let ids = |list: Vec<&Seen>| list.iter().filter(|c| c.addressed).map(|c| c.id.clone()).collect();
+        match (self.rollout(), self.keep()) {
+            (Some(rollout), _) if complete => (Some(rollout.id), ids(self.members(rollout).collect())),
+            (_, Some(keep)) if self.old_must_yield() => (Some(keep.id), Vec::new()),
+            (_, Some(keep)) => (Some(keep.id), ids(self.fit_to_serve(keep))),
+            (_, None) => (self.intent.serving.as_ref().filter(|_| self.intent.run == RunState::Stopped).map(|w| w.id), Vec::new()),
+        }
+    }
+
+    fn fit_to_serve(&self, keep: &Wanted) -> Vec<&Seen> {
+        let running: Vec<&Seen> = self.members(keep).filter(|c| c.state == State::Running).collect();
+        let unknown_but_routed = |c: &Seen| c.fitness == Fitness::Unknown && c.left_at.is_none();
+        let fit: Vec<&Seen> =
+            running.iter().copied().filter(|c| matches!(c.fitness, Fitness::Passing { .. }) || unknown_but_routed(c)).collect();
+        if fit.is_empty() { running.into_iter().filter(|c| c.fitness == Fitness::Failing).collect() } else { fit }
+    }
+
+    fn steps(&self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let yielding = self.old_must_yield();
+        if let Some(rollout) = self.rollout() {
+            if rollout.prepared_at.is_none() {
+                steps.push(Step::Prepare(rollout.id));
+            } else if !rollout.replace || !self.others_run(rollout) {
+                self.bring_up(rollout, &mut steps);
+            }
+        }
+        if let Some(keep) = self.keep().filter(|_| !yielding) {
+            self.bring_up(keep, &mut steps);
+        }
+        for c in self.seen {
+            steps.extend(self.let_go(c));
+        }
+        steps
+    }
+
+    fn others_run(&self, rollout: &Wanted) -> bool {
+        self.seen.iter().any(|c| c.deployment != rollout.id && matches!(c.state, State::Running | State::Restarting))
+    }
+
+    /// One step for every slot that does not run.
+    fn bring_up(&self, wanted: &Wanted, steps: &mut Vec<Step>) {
+        for slot in 1..=wanted.replicas {
+            match self.members(wanted).find(|c| c.slot == slot) {
+                None => steps.push(Step::Launch(wanted.id, slot)),
+                Some(c) => match c.state {
+                    State::Created | State::Exited => steps.push(Step::Start(c.id.clone())),
+                    State::Broken => steps.push(Step::Retire(c.id.clone())),
+                    State::Running | State::Restarting => {}
+                },
+            }
+        }
+    }
+
+    /// Rule 4: what to do with a container that nobody needs to run.
+    fn let_go(&self, c: &Seen) -> Option<Step> {
+        let is = |wanted: Option<&Wanted>| wanted.is_some_and(|w| w.id == c.deployment && (1..=w.replicas).contains(&c.slot));
+        let kept_stopped = match self.intent.run {
+            RunState::Running => self.old_must_yield(),
+            RunState::Stopped => true,
+            RunState::Removed => false,
+        } && is(self.intent.serving.as_ref());
+        if is(self.rollout()) || (is(self.keep()) && !kept_stopped) {
+            return None;
+        }
+        let runs = matches!(c.state, State::Running | State::Restarting);
+        if runs && !self.is_drained(c) {
+            return None;
+        }
+        match (kept_stopped, runs) {
+            (true, true) => Some(Step::Stop(c.id.clone())),
+            (true, false) => None,
+            (false, _) => Some(Step::Retire(c.id.clone())),
+        }
+    }
+
+    fn is_drained(&self, c: &Seen) -> bool {
+        let Some(left_at) = c.left_at else { return false };
+        let out_for = self.now.saturating_sub(left_at);
+        out_for >= SETTLE && (c.in_flight == 0 || out_for >= self.drain_timeout())
+    }
+
+    /// Whoever replaces it knows how patient the app is.
+    fn drain_timeout(&self) -> Millis {
+        let newest = self.intent.serving.as_ref().or(self.rollout());
+        newest.map_or(0, |wanted| wanted.drain_timeout)
+    }
+
+    /// Rule 3, and how far the job is.
+    fn verdict(&self, complete: bool, steps: &[Step]) -> Verdict {
+        let Some((kind, since)) = self.intent.job else { return Verdict::Idle };
+        match (kind, self.rollout(), self.keep()) {
+            (_, Some(_), _) if complete => Verdict::Promote,
+            (_, Some(rollout), _) => match self.crashed(rollout) {
+                Some(crashed) => Verdict::Fail(Cause::Crashed(crashed)),
+                None => self.judge(rollout, rollout.prepared_at),
+            },
+            (JobKind::Start, None, Some(keep)) if self.is_complete(keep) => Verdict::Done,
+            (JobKind::Start, None, Some(keep)) => self.judge(keep, Some(since)),
+            _ if self.is_settled(steps) => Verdict::Done,
+            _ => Verdict::Working(Phase::Draining),
+        }
+    }
+
+    fn crashed(&self, rollout: &Wanted) -> Option<ContainerId> {
+        self.members(rollout).find(|c| c.restarts >= CRASHES).map(|c| c.id.clone())
+    }
+
+    /// Whether an incomplete deployment may go on, and in which phase it is.
+    fn judge(&self, wanted: &Wanted, since: Option<Millis>) -> Verdict {
+        let Some(since) = since else { return Verdict::Working(Phase::Preparing) };
+        if self.now.saturating_sub(since) > wanted.deploy_timeout {
+            let late = self.members(wanted).find(|c| !self.is_ready(c, wanted));
+            return Verdict::Fail(Cause::TimedOut(late.map(|c| c.id.clone())));
+        }
+        let running = self.members(wanted).filter(|c| c.state == State::Running).count();
+        Verdict::Working(if running == usize::from(wanted.replicas) { Phase::Checking } else { Phase::Starting })
+    }
+
+    /// Nothing is left that does not belong: everything else is gone, or stopped when that is what was asked.
+    fn is_settled(&self, steps: &[Step]) -> bool {
+        let leaving = |c: &Seen| match (self.keep(), self.intent.run) {
+            (Some(keep), _) => c.deployment != keep.id,
+            (None, RunState::Stopped) => matches!(c.state, State::Running | State::Restarting),
+            (None, _) => true,
+        };
+        !self.seen.iter().any(leaving) && !steps.iter().any(|step| matches!(step, Step::Stop(_) | Step::Retire(_)))
+    }
+
+    fn wake_at(&self, verdict: &Verdict) -> Option<Millis> {
+        let draining = self.seen.iter().any(|c| {
+            let needed = [self.rollout(), self.keep()].into_iter().flatten().any(|w| w.id == c.deployment);
+            c.left_at.is_some() && matches!(c.state, State::Running | State::Restarting) && (!needed || self.old_must_yield())
+        });
+        let drain = draining.then_some(self.now + DRAIN_POLL);
+        let deadline = match (verdict, self.rollout(), self.intent.job) {
+            (Verdict::Working(_), Some(rollout), _) => rollout.prepared_at.map(|at| at + rollout.deploy_timeout + 1),
+            (Verdict::Working(_), None, Some((JobKind::Start, since))) => self.keep().map(|keep| since + keep.deploy_timeout + 1),
+            _ => None,
+        };
+        let ready = [self.rollout(), self.keep()].into_iter().flatten().flat_map(|wanted| {
+            self.members(wanted).filter_map(|c| match c.fitness {
+                Fitness::Passing { since } => Some(since + wanted.min_ready).filter(|at| *at > self.now),
+                _ => None,
+            })
+        });
+        drain.into_iter().chain(deadline).chain(ready).min()
+    }
+}

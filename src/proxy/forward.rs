@@ -1,0 +1,260 @@
+//! The way of one request: which route, which backend, and what happens when that one fails.
+
+use std::convert::Infallible;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use hyper::body::Incoming;
+
+use super::authority::Authority;
+use super::body::{RequestBody, ResponseBody};
+use super::client::Client;
+use super::exchange::Exchange;
+use super::fault::Fault;
+use super::headers::{self, Forwarded};
+use super::link::{Link, Unanswered};
+use super::table::{Found, Route};
+use super::tunnel::Tunnel;
+use super::upstream::Upstream;
+
+/// Answers one request. When the returned future or the response's body is dropped, the backend's
+/// connection is closed with it.
+pub(super) async fn serve(client: Rc<Client>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
+    #[cfg(test)]
+    assert!(!request.headers().contains_key("x-test-panic"), "a test asked for this");
+    let exchange = Exchange::begin(&client, &request);
+    Ok(match direct(&exchange, &request) {
+        Ok(Way::Forward(route, forwarded)) => forward(exchange, route, &forwarded, request).await,
+        Ok(Way::Redirect(location)) => redirect(&exchange, request.method(), &location),
+        Err(fault) => exchange.refuse(fault),
+    })
+}
+
+enum Way {
+    Forward(Rc<Route>, Rc<Forwarded>),
+    Redirect(String),
+}
+
+/// Where the request goes. Awaits nothing, so the table is borrowed for a moment only.
+fn direct(exchange: &Exchange, request: &Request<Incoming>) -> Result<Way, Fault> {
+    if request.method() == Method::CONNECT {
+        return Err(Fault::ConnectMethod);
+    }
+    let client = &exchange.client;
+    let authority = Authority::of(request)?;
+    let uri = request.uri();
+    let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let table = client.worker.table();
+    let wants_https = |route: &Route| route.policy.redirect_to_https && client.worker.https_port.is_some();
+    match table.find(authority.map_or("", |authority| authority.host), uri.path()) {
+        Found::Unknown => Err(Fault::UnknownHost),
+        Found::Route(route) if !client.secure && wants_https(route) => {
+            let host = authority.map_or("", |authority| authority.host);
+            Ok(Way::Redirect(client.worker.location(true, host, target)))
+        }
+        Found::Route(route) => Ok(Way::Forward(Rc::clone(route), client.forwarded(authority))),
+        Found::Alias(canonical, route) => {
+            let https_available = client.worker.https_port.is_some();
+            let secure = client.secure || route.map_or(https_available, |route| wants_https(route));
+            Ok(Way::Redirect(client.worker.location(secure, canonical, target)))
+        }
+    }
+}
+
+/// 301 where every client keeps the method anyway, 308 where it must not be changed (RFC 9110 §15.4).
+fn redirect(exchange: &Rc<Exchange>, method: &Method, location: &str) -> Response<ResponseBody> {
+    let safe = method == Method::GET || method == Method::HEAD;
+    let mut response = Response::new(());
+    *response.status_mut() = if safe { StatusCode::MOVED_PERMANENTLY } else { StatusCode::PERMANENT_REDIRECT };
+    match HeaderValue::from_str(location) {
+        Ok(location) => response.headers_mut().insert(header::LOCATION, location),
+        Err(_) => return exchange.refuse(Fault::Malformed("The request's target is not valid.")),
+    };
+    exchange.own(response, Bytes::new())
+}
+
+/// What an attempt left behind.
+enum Attempt {
+    Answered(Response<Incoming>, Box<Link>),
+    /// Nothing of the request was sent over a connection that had died in the pool.
+    Stale(Request<RequestBody>),
+    /// Nothing of the request was sent; this backend is not to be asked again.
+    Unsent(Request<RequestBody>, Fault),
+    /// It was sent and there was no answer.
+    Lost {
+        reused: bool,
+    },
+    TimedOut,
+}
+
+async fn forward(exchange: Rc<Exchange>, route: Rc<Route>, forwarded: &Forwarded, request: Request<Incoming>) -> Response<ResponseBody> {
+    exchange.routed(&route);
+    let (mut request, wants_upgrade) = prepare(&exchange, forwarded, request);
+    let copy = (request.body().is_empty() && request.method().is_idempotent() && !wants_upgrade).then(|| Copy::of(&request));
+    let mut avoid = Vec::new();
+    let mut only_fresh = false;
+    let mut fault = Fault::NoBackend;
+    let mut again = None;
+    loop {
+        let Some(upstream) = again.take().or_else(|| route.pick(exchange.client.worker.deadlines.now(), &avoid)) else {
+            return exchange.refuse(fault);
+        };
+        exchange.flies_to(&upstream);
+        let now = exchange.client.worker.deadlines.now();
+        match attempt(&exchange, &upstream, request, copy.is_some(), only_fresh).await {
+            Attempt::Answered(response, link) => {
+                upstream.succeeded();
+                return answer(exchange, response, link).await;
+            }
+            Attempt::Stale(unsent) => {
+                (request, only_fresh, again) = (unsent, true, Some(Rc::clone(&upstream)));
+            }
+            Attempt::Unsent(unsent, why) => {
+                upstream.failed(now);
+                (request, only_fresh, fault) = (unsent, false, why);
+                avoid.push(Rc::clone(&upstream));
+            }
+            Attempt::Lost { .. } if exchange.is_body_in_failed() => {
+                return exchange.refuse(Fault::Malformed("The request's body is malformed or incomplete."));
+            }
+            Attempt::Lost { reused } => {
+                // An idle connection that the backend closed as we wrote says nothing about the backend.
+                if reused {
+                    again = Some(Rc::clone(&upstream));
+                } else {
+                    upstream.failed(now);
+                    avoid.push(Rc::clone(&upstream));
+                }
+                let Some(copy) = &copy else { return exchange.refuse(Fault::Broken) };
+                (request, only_fresh, fault) = (copy.request(), reused, Fault::Broken);
+            }
+            Attempt::TimedOut if !exchange.is_body_in_ended() => return exchange.refuse(Fault::BodyStalled),
+            Attempt::TimedOut => {
+                upstream.counters().errors.add(1);
+                return exchange.refuse(Fault::TimedOut);
+            }
+        }
+        upstream.counters().retries.add(1);
+    }
+}
+
+/// The request as the backend gets it, and whether it asks for an upgrade.
+fn prepare(exchange: &Rc<Exchange>, forwarded: &Forwarded, request: Request<Incoming>) -> (Request<RequestBody>, bool) {
+    let (mut parts, incoming) = request.into_parts();
+    let mut body = RequestBody::new(incoming, exchange);
+    let from_http2 = parts.version == Version::HTTP_2;
+    let upgrade = headers::to_backend(&mut parts.headers, forwarded, &exchange.id);
+    let upgrades = upgrade.is_some() && !from_http2;
+    parts.version = Version::HTTP_11;
+    parts.extensions.clear();
+    if parts.uri.authority().is_some() {
+        // Origin form; the authority is in Host now.
+        let target = parts.uri.into_parts().path_and_query;
+        parts.uri = target.map_or_else(|| Uri::from_static("/"), Uri::from);
+    }
+    let expects = parts.headers.get(header::EXPECT).is_some_and(|e| e.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    let consent = if expects { body.hold(exchange.client.worker.settings.timeouts.expect_continue) } else { None };
+    let mut request = Request::from_parts(parts, body);
+    if let Some(consent) = consent {
+        hyper::ext::on_informational(&mut request, move |response| {
+            if response.status() == StatusCode::CONTINUE {
+                consent.give();
+            }
+        });
+    }
+    (request, upgrades)
+}
+
+/// What is needed to send a request without a body once more.
+struct Copy {
+    method: Method,
+    uri: Uri,
+    headers: http::HeaderMap,
+}
+
+impl Copy {
+    fn of(request: &Request<RequestBody>) -> Self {
+        Self { method: request.method().clone(), uri: request.uri().clone(), headers: request.headers().clone() }
+    }
+
+    fn request(&self) -> Request<RequestBody> {
+        let mut request = Request::new(RequestBody::Empty);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = self.headers.clone();
+        request
+    }
+}
+
+/// One try with one backend, over an idle connection or a new one.
+async fn attempt(
+    exchange: &Rc<Exchange>,
+    upstream: &Rc<Upstream>,
+    request: Request<RequestBody>,
+    replayable: bool,
+    only_fresh: bool,
+) -> Attempt {
+    let worker = &exchange.client.worker;
+    let idle = if only_fresh { None } else { upstream.take_idle(worker.deadlines.now(), replayable) };
+    let mut link = match idle {
+        Some(link) => link,
+        None => match connect(exchange, upstream).await {
+            Some(link) => link,
+            None => return Attempt::Unsent(request, Fault::Unreachable),
+        },
+    };
+    exchange.await_response();
+    match link.send(request, &exchange.deadline).await {
+        Ok(response) => Attempt::Answered(response, link),
+        Err(Unanswered::Unsent(request)) if link.reused => Attempt::Stale(request),
+        Err(Unanswered::Unsent(request)) => Attempt::Unsent(request, Fault::Broken),
+        Err(Unanswered::Lost(error)) => {
+            tracing::debug!(upstream = %upstream.address, %error, "the backend gave no answer");
+            Attempt::Lost { reused: link.reused }
+        }
+        Err(Unanswered::TimedOut) => Attempt::TimedOut,
+    }
+}
+
+async fn connect(exchange: &Rc<Exchange>, upstream: &Rc<Upstream>) -> Option<Box<Link>> {
+    let timeouts = &exchange.client.worker.settings.timeouts;
+    upstream.counters().connects.add(1);
+    exchange.deadline.set(timeouts.connect);
+    let mut opening = std::pin::pin!(Link::open(upstream.address, timeouts.upstream_idle));
+    std::future::poll_fn(|cx| match opening.as_mut().poll(cx) {
+        std::task::Poll::Ready(opened) => std::task::Poll::Ready(opened.ok()),
+        std::task::Poll::Pending if exchange.deadline.expired(cx) => std::task::Poll::Ready(None),
+        std::task::Poll::Pending => std::task::Poll::Pending,
+    })
+    .await
+}
+
+async fn answer(exchange: Rc<Exchange>, response: Response<Incoming>, mut link: Box<Link>) -> Response<ResponseBody> {
+    let (mut parts, incoming) = response.into_parts();
+    parts.extensions.remove::<hyper::ext::ReasonPhrase>();
+    if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+        return upgrade(exchange, parts, *link).await;
+    }
+    if let Some(seconds) = headers::to_client(&mut parts.headers, &exchange.id) {
+        // One second earlier than the backend, so that it is not the one who closes.
+        link.idle_limit = link.idle_limit.min(std::time::Duration::from_secs(seconds.saturating_sub(1)));
+    }
+    parts.version = Version::HTTP_11;
+    let mut response = Response::from_parts(parts, ());
+    exchange.answered(&mut response);
+    response.map(|()| ResponseBody::backend(incoming, link, exchange))
+}
+
+async fn upgrade(exchange: Rc<Exchange>, mut parts: http::response::Parts, link: Link) -> Response<ResponseBody> {
+    if exchange.client.is_http2() {
+        return exchange.refuse(Fault::Broken);
+    }
+    let Some((socket, said)) = link.into_tunnel().await else { return exchange.refuse(Fault::Broken) };
+    headers::to_client_upgraded(&mut parts.headers, &exchange.id);
+    exchange.client.upgrade(Tunnel::new(socket, said, Rc::clone(&exchange)));
+    let mut response = Response::from_parts(parts, ());
+    exchange.answered(&mut response);
+    response.map(|()| ResponseBody::fixed(Bytes::new(), exchange))
+}

@@ -1,0 +1,5 @@
+//! The proxy as its clients and backends see it: real sockets, backends in this process.
+
+mod support;
+
+mod basics;

@@ -1,0 +1,5 @@
+//! demo
+use crate::{failure::Outcome, words::Words};
+pub fn main(_w: Words) -> Outcome {
+    Ok(())
+}
