@@ -51,7 +51,7 @@ pub async fn show(subject: &Subject, json: bool, globals: &Globals) -> Outcome {
 
 fn row(deployment: &Deployment, now: Timestamp) -> Vec<String> {
     let commit: String = deployment.git_commit.iter().flat_map(|commit| commit.chars().take(10)).collect();
-    let remark = match (deployment.current, deployment.rolled_back_to) {
+    let remark = match (deployment.current, deployment.repeats) {
         (true, _) => "current".to_owned(),
         (false, Some(id)) => format!("rollback to {id}"),
         (false, None) => String::new(),

@@ -1,13 +1,192 @@
 //! `haloyd`: the one place where the parts meet.
+//!
+//! ```text
+//! api ──commit──► store (intent) ──nudge──► reconcile ──publish──► proxy (own threads)
+//!                                              │  ▲
+//!                                   steps ─────▼──┴── events, health
+//!                                            docker
+//! ```
+//!
+//! Two planes: the proxy's threads carry traffic and know one table; the control runtime decides
+//! about that table and may stall, fail or be restarted without a request noticing. Start-up goes
+//! from traffic to control: what was served before is served before Docker has been asked anything.
 
 mod api;
+mod boot;
+mod clock;
 mod overview;
 mod reconcile;
+mod settings;
 mod store;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
-pub fn main(_program: &str, _args: Vec<OsString>) -> ExitCode {
-    ExitCode::SUCCESS
+use futures_util::StreamExt as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use self::api::{Api, Tokens};
+use self::boot::{Booted, StartError};
+use self::overview::Overview;
+use self::reconcile::{Executor, Publisher, Reconciler};
+use self::settings::Settings;
+use crate::docker::Docker;
+use crate::proxy::{BackendId, Proxy};
+use crate::wire::EngineStatus;
+use crate::{error, log};
+
+/// How long requests in flight may go on after SIGTERM.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// Runs the daemon until it is told to stop.
+pub fn main(program: &str, args: Vec<OsString>) -> ExitCode {
+    let settings = match Settings::parse(program, args) {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
+    log::start(settings.debug);
+    match run(settings) {
+        Ok(code) => code,
+        Err(error) => {
+            error::report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(settings: Settings) -> Result<ExitCode, StartError> {
+    let booted = boot::boot(settings)?;
+    // Small on purpose: everything here waits for others most of the time.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(4)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .map_err(StartError::Runtime)?;
+    let code = runtime.block_on(control(booted));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    Ok(code)
+}
+
+/// The control plane: starts its tasks, waits for a signal or a failure, ends in order.
+async fn control(booted: Booted) -> ExitCode {
+    let stop = CancellationToken::new();
+    let nudge = Arc::new(Notify::new());
+    let (overview, seen) =
+        watch::channel(Arc::new(Overview { engine: EngineStatus::Down, engine_version: None, replicas: Default::default() }));
+    let api = Arc::new(Api {
+        store: booted.store.clone(),
+        docker: booted.docker.clone(),
+        overview: seen,
+        nudge: Arc::clone(&nudge),
+        identity: booted.identity.clone(),
+        metrics: Arc::new({
+            let proxy = Arc::downgrade(&booted.proxy);
+            move || proxy.upgrade().map_or_else(String::new, |proxy| proxy.metrics())
+        }),
+        in_flight: Arc::new({
+            let proxy = Arc::downgrade(&booted.proxy);
+            move |id| proxy.upgrade().map_or(0, |proxy| proxy.in_flight(&BackendId(id.0.as_str().into())))
+        }),
+        tokens: Tokens::new(&booted.paths.config),
+    });
+    let executor = Executor { docker: booted.docker.clone(), store: booted.store.clone(), identity: booted.identity.clone() };
+    let publisher = Publisher::new(Arc::clone(&booted.proxy), booted.certificates, booted.snapshot_file, booted.snapshot);
+
+    let mut tasks: JoinSet<&'static str> = JoinSet::new();
+    let events = watch_events(booted.docker.clone(), Arc::clone(&nudge), stop.clone());
+    tasks.spawn(named("docker-events", events));
+    let reconciler = Reconciler::new(executor, publisher, overview, nudge);
+    tasks.spawn(named("reconcile", reconciler.run(stop.clone())));
+    match (tokio::net::TcpListener::from_std(booted.api_tcp), tokio::net::UnixListener::from_std(booted.api_unix)) {
+        (Ok(tcp), Ok(unix)) => {
+            tasks.spawn(named("api-tcp", api::serve_tcp(tcp, Arc::clone(&api), stop.clone())));
+            tasks.spawn(named("api-unix", api::serve_unix(unix, api, stop.clone())));
+        }
+        (Err(error), _) | (_, Err(error)) => {
+            tracing::error!(%error, "the API's sockets cannot be used");
+            return ExitCode::FAILURE;
+        }
+    }
+
+    boot::tell_systemd(&[sd_notify::NotifyState::Ready]);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "haloyd serves");
+    let code = wait_for_the_end(&mut tasks).await;
+
+    boot::tell_systemd(&[sd_notify::NotifyState::Stopping]);
+    stop.cancel();
+    tokio::select! {
+        () = wind_down(tasks, booted.proxy) => code,
+        () = terminated() => {
+            tracing::warn!("told twice: stopping now");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A task that ends before it was told to is a failure of the daemon.
+async fn wait_for_the_end(tasks: &mut JoinSet<&'static str>) -> ExitCode {
+    tokio::select! {
+        () = terminated() => {
+            tracing::info!("told to stop: finishing the requests in flight");
+            ExitCode::SUCCESS
+        }
+        ended = tasks.join_next() => {
+            match ended {
+                Some(Ok(name)) => tracing::error!(task = name, "an essential task ended"),
+                Some(Err(error)) => tracing::error!(%error, "an essential task failed"),
+                None => tracing::error!("no task is left"),
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// First the control plane, so that nothing changes the table any more; then the traffic.
+async fn wind_down(mut tasks: JoinSet<&'static str>, proxy: Arc<Proxy>) {
+    while tasks.join_next().await.is_some() {}
+    if let Some(proxy) = Arc::into_inner(proxy) {
+        let drained = tokio::task::spawn_blocking(move || proxy.stop(DRAIN)).await;
+        if let Err(error) = drained {
+            tracing::error!(%error, "the proxy did not stop in order");
+        }
+    }
+    tracing::info!("stopped");
+}
+
+async fn named(name: &'static str, task: impl Future<Output = ()>) -> &'static str {
+    task.await;
+    name
+}
+
+/// Docker's events carry nothing but "look again".
+async fn watch_events(docker: Docker, nudge: Arc<Notify>, stop: CancellationToken) {
+    let mut events = std::pin::pin!(docker.events());
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            event = events.next() => match event {
+                Some(()) => nudge.notify_one(),
+                None => return,
+            },
+        }
+    }
+}
+
+/// SIGTERM or SIGINT.
+async fn terminated() {
+    let mut listen = [SignalKind::terminate(), SignalKind::interrupt()].map(signal).into_iter().flatten();
+    match (listen.next(), listen.next()) {
+        (Some(mut first), Some(mut second)) => {
+            tokio::select! { _ = first.recv() => {}, _ = second.recv() => {} }
+        }
+        // Without signals only SIGKILL ends the process; better that than ending by itself.
+        _ => std::future::pending().await,
+    }
 }

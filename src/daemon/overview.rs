@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::docker::ContainerId;
 use crate::names::AppName;
 use crate::wire::{EngineStatus, Replica};
 
@@ -11,5 +12,12 @@ pub struct Overview {
     pub engine: EngineStatus,
     /// The engine's version, once it has answered.
     pub engine_version: Option<String>,
-    pub replicas: BTreeMap<AppName, Vec<Replica>>,
+    pub replicas: BTreeMap<AppName, Vec<Watched>>,
+}
+
+/// A replica and the container that it is.
+#[derive(Debug, Clone)]
+pub struct Watched {
+    pub id: ContainerId,
+    pub replica: Replica,
 }

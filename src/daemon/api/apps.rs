@@ -7,6 +7,7 @@ use super::super::store::{AppIntent, StoreError};
 use super::parameters::Segment;
 use super::refusal::Refusal;
 use super::{Api, Context, status};
+use crate::daemon::overview::Watched;
 use crate::names::AppName;
 use crate::wire::{AppStatus, Deployment, Job, Phase, Replica};
 
@@ -70,9 +71,7 @@ async fn newest_job(api: &Api, app: &AppName) -> Result<Option<Job>, StoreError>
 
 /// What the loop saw, with the counts of this moment.
 fn replicas(api: &Api, app: &AppName) -> Vec<Replica> {
-    let mut replicas = api.overview.borrow().replicas.get(app).cloned().unwrap_or_default();
-    for replica in &mut replicas {
-        replica.requests_in_flight = (api.in_flight)(&replica.container);
-    }
-    replicas
+    let watched = api.overview.borrow().replicas.get(app).cloned().unwrap_or_default();
+    let count_again = |w: Watched| Replica { requests_in_flight: (api.in_flight)(&w.id), ..w.replica };
+    watched.into_iter().map(count_again).collect()
 }

@@ -41,7 +41,7 @@ pub use serve::{serve_tcp, serve_unix};
 use super::overview::Overview;
 use super::store::Store;
 use crate::crypto;
-use crate::docker::Docker;
+use crate::docker::{ContainerId, Docker};
 
 /// Everything that the API looks at and writes to.
 pub struct Api {
@@ -54,8 +54,8 @@ pub struct Api {
     pub identity: crypto::Identity,
     /// The metrics in Prometheus' text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
-    /// Requests in flight in a container, by its id.
-    pub in_flight: Arc<dyn Fn(&str) -> u64 + Send + Sync>,
+    /// Requests in flight in a container.
+    pub in_flight: Arc<dyn Fn(&ContainerId) -> u64 + Send + Sync>,
     pub tokens: Tokens,
 }
 

@@ -124,7 +124,8 @@ impl Monitor {
         let report = Arc::new(Mutex::new(Report { fitness: Fitness::Unknown, probe: None }));
         let probed = matches!(subject.check, Check::Http { .. } | Check::Tcp { .. });
         let probe = probed.then(|| {
-            let prober = Prober { check: subject.check.clone(), report: Arc::clone(&report), clock: self.clock, nudge: Arc::clone(&self.nudge) };
+            let prober =
+                Prober { check: subject.check.clone(), report: Arc::clone(&report), clock: self.clock, nudge: Arc::clone(&self.nudge) };
             tokio::spawn(prober.run()).abort_handle()
         });
         Watched { started_at: subject.started_at, check: subject.check.clone(), report, since: now, probe }

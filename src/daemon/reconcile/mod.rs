@@ -1,5 +1,276 @@
-//! The control loop.
+//! The control loop: observe, plan, publish, execute.
+//!
+//! It is level-triggered. Whatever happens (an API call, a Docker event, a health flip, a finished
+//! step, a timer) only says "look again"; what happened is never looked at. A pass observes
+//! everything or is given up: a failed look is not an empty world, and the table that is served stays.
+//!
+//! A pass plans every app on its own, publishes one table, writes verdicts down, and only then starts
+//! the steps, each in a task of its own. A step that is under way is not started again; nobody
+//! waits for it, so a slow app never delays another.
+//!
+//! What must never happen here: waiting for one app; deciding by what an event said; changing the
+//! table anywhere but in `publish`.
 
+mod execute;
+mod failure;
+mod health;
+mod observe;
 mod plan;
+mod publish;
 #[cfg(test)]
 mod sim;
+mod steps;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+pub use execute::Executor;
+pub use plan::Millis;
+pub use publish::Publisher;
+
+use self::health::Monitor;
+use self::observe::Memory;
+use self::plan::{Cause, Plan, Verdict, plan};
+use self::steps::Steps;
+use super::clock::Clock;
+use super::overview::{Overview, Watched};
+use super::store::{ActiveJob, AppIntent, StoreError};
+use crate::docker::{Container, DockerError};
+use crate::error::chain;
+use crate::names::AppName;
+use crate::wire::{EngineStatus, Failure, JobKind, Phase};
+
+/// Look at everything at least this often.
+const TICK: Duration = Duration::from_secs(30);
+/// Look again this soon while the engine does not answer.
+const ENGINE_DOWN_TICK: Duration = Duration::from_secs(1);
+/// Events come in bursts; one look serves them all.
+const SETTLE: Duration = Duration::from_millis(5);
+
+/// Why a pass was given up.
+#[derive(Debug, thiserror::Error)]
+enum PassError {
+    #[error("could not look at the containers")]
+    Observe(#[source] DockerError),
+    #[error("could not read or write the state")]
+    Store(#[from] StoreError),
+}
+
+/// The loop and all that it owns.
+pub struct Reconciler {
+    executor: Executor,
+    publisher: Publisher,
+    overview: watch::Sender<Arc<Overview>>,
+    nudge: Arc<Notify>,
+    clock: Clock,
+    monitor: Monitor,
+    memory: Memory,
+    steps: Steps,
+    engine_version: Option<String>,
+    /// Said once, not once a second.
+    engine_is_away: bool,
+}
+
+/// One app in one pass.
+struct Turn<'a> {
+    app: &'a AppIntent,
+    containers: &'a [Container],
+    plan: Plan,
+}
+
+impl Reconciler {
+    pub fn new(executor: Executor, publisher: Publisher, overview: watch::Sender<Arc<Overview>>, nudge: Arc<Notify>) -> Self {
+        let clock = Clock::start();
+        Self {
+            monitor: Monitor::new(clock, Arc::clone(&nudge)),
+            steps: Steps::new(executor.clone(), Arc::clone(&nudge), clock),
+            memory: Memory::default(),
+            executor,
+            publisher,
+            overview,
+            nudge,
+            clock,
+            engine_version: None,
+            engine_is_away: false,
+        }
+    }
+
+    /// Runs until `stop`; then waits for the steps in hand, which are short or can be repeated.
+    pub async fn run(mut self, stop: CancellationToken) {
+        loop {
+            let sleep = match self.pass().await {
+                Ok(wake_at) => observe::sleep(self.clock, wake_at, TICK),
+                Err(error) => self.given_up(&error),
+            };
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.nudge.notified() => tokio::time::sleep(SETTLE).await,
+                () = tokio::time::sleep(sleep) => {}
+            }
+        }
+        self.steps.finish().await;
+    }
+
+    /// Looks at everything once and does what follows from it. Answers when to look again.
+    async fn pass(&mut self) -> Result<Option<Millis>, PassError> {
+        self.meet_engine().await?;
+        let store = self.executor.store.clone();
+        store.activate_jobs().await?;
+        let apps = store.intents().await?;
+        // A step that ends while we look may have changed what we saw: it counts as under way.
+        let busy = self.steps.under_way();
+        let containers = self.executor.docker.containers().await.map_err(PassError::Observe)?;
+
+        let now = self.clock.now();
+        self.memory.note(&containers, &self.publisher.routed(), &apps, now);
+        let containers = observe::by_app(containers);
+        self.monitor.watch(observe::subjects(&apps, &containers));
+        let turns: Vec<Turn<'_>> = apps.iter().map(|app| self.turn(app, &containers, now)).collect();
+
+        self.publish(&turns);
+        self.show(&turns);
+        for turn in &turns {
+            self.conclude(turn).await?;
+            self.steps.begin(turn.app, turn.containers, &turn.plan.steps, &busy);
+        }
+        let wake = turns.iter().filter_map(|turn| turn.plan.wake_at).chain(self.monitor.wake_at()).chain(self.steps.wake_at());
+        Ok(wake.min())
+    }
+
+    fn turn<'a>(&self, app: &'a AppIntent, containers: &'a BTreeMap<AppName, Vec<Container>>, now: Millis) -> Turn<'a> {
+        let containers = containers.get(&app.app).map_or(&[][..], Vec::as_slice);
+        let intent = observe::intent(app, &self.memory, now);
+        let seen: Vec<_> = containers.iter().map(|c| observe::seen(c, app, &self.monitor, &self.memory, self.publisher.proxy())).collect();
+        Turn { app, containers, plan: plan(&intent, &seen, now) }
+    }
+
+    fn publish(&mut self, turns: &[Turn<'_>]) {
+        let mut redirects = BTreeMap::new();
+        let routes = turns.iter().filter_map(|t| publish::route(t.app, t.containers, &t.plan, &mut redirects)).collect();
+        self.publisher.publish(routes, redirects);
+    }
+
+    /// Tells those who only look.
+    fn show(&self, turns: &[Turn<'_>]) {
+        let proxy = self.publisher.proxy();
+        let replicas = |turn: &Turn<'_>| {
+            let routed: BTreeSet<_> = turn.plan.table.iter().collect();
+            let show = |c: &Container| Watched {
+                id: c.id.clone(),
+                replica: observe::replica(c, turn.app, self.monitor.report(&c.id), routed.contains(&c.id), proxy),
+            };
+            turn.containers.iter().map(show).collect()
+        };
+        let replicas = turns.iter().map(|turn| (turn.app.app.clone(), replicas(turn))).collect();
+        let engine_version = self.engine_version.clone();
+        self.overview.send_replace(Arc::new(Overview { engine: EngineStatus::Up, engine_version, replicas }));
+    }
+
+    /// Greets an engine that was away, or that is seen for the first time.
+    async fn meet_engine(&mut self) -> Result<(), PassError> {
+        if self.engine_version.is_none() {
+            let engine = self.executor.docker.engine().await.map_err(PassError::Observe)?;
+            tracing::info!(version = engine.version, api = engine.api_version, "the Docker Engine answers");
+            self.engine_version = Some(engine.version);
+            self.engine_is_away = false;
+        }
+        Ok(())
+    }
+
+    /// Keeps the world as it was seen last.
+    fn given_up(&mut self, error: &PassError) -> Duration {
+        if !self.engine_is_away {
+            tracing::error!(error = chain(error), "the pass was given up; traffic goes where it went");
+        }
+        if matches!(error, PassError::Observe(_)) {
+            self.engine_is_away = true;
+            self.engine_version = None;
+            self.overview.send_modify(|overview| Arc::make_mut(overview).engine = EngineStatus::Down);
+        }
+        ENGINE_DOWN_TICK
+    }
+
+    /// Writes down what became of the job.
+    async fn conclude(&mut self, turn: &Turn<'_>) -> Result<(), PassError> {
+        let Some(job) = turn.app.job else { return Ok(()) };
+        match &turn.plan.verdict {
+            Verdict::Idle => {}
+            Verdict::Working(phase) => self.progress(turn, job, *phase).await?,
+            Verdict::Promote => self.promote(turn, job).await?,
+            Verdict::Fail(cause) => self.fail(turn, job, cause).await?,
+            Verdict::Done => self.finish(turn, job).await?,
+        }
+        Ok(())
+    }
+
+    async fn progress(&self, turn: &Turn<'_>, job: ActiveJob, phase: Phase) -> Result<(), StoreError> {
+        if phase <= job.phase {
+            return Ok(());
+        }
+        let note = match (phase, &turn.app.rollout) {
+            (Phase::Starting, Some(r)) if r.spec.replicas > 1 => Some(format!("starting {} replicas", r.spec.replicas)),
+            _ => None,
+        };
+        self.executor.store.progress(job.id, phase, note).await
+    }
+
+    async fn promote(&self, turn: &Turn<'_>, job: ActiveJob) -> Result<(), StoreError> {
+        let Some(rollout) = &turn.app.rollout else { return Ok(()) };
+        self.executor.store.promote(turn.app.app.clone(), rollout.id, Some(job.id)).await?;
+        tracing::info!(app = %turn.app.app, deployment = %rollout.id, "the deployment serves");
+        self.nudge.notify_one();
+        Ok(())
+    }
+
+    /// The report is written before the containers it is about are taken away: only the next pass
+    /// plans without the rollout. One app's diagnosis does not hold the others up.
+    async fn fail(&mut self, turn: &Turn<'_>, job: ActiveJob, cause: &Cause) -> Result<(), StoreError> {
+        let Some(release) = turn.app.rollout.as_ref().or(turn.app.serving.as_ref()) else { return Ok(()) };
+        let id = match cause {
+            Cause::Crashed(id) => Some(id),
+            Cause::TimedOut(id) => id.as_ref(),
+        };
+        let container = id.and_then(|id| turn.containers.iter().find(|c| c.id == *id)).cloned();
+        let probe = container.as_ref().and_then(|c| self.monitor.report(&c.id).probe);
+        let last_words = self.steps.last_error(&turn.app.app);
+        let (executor, app, release) = (self.executor.clone(), turn.app.app.clone(), release.clone());
+        let cause = match (cause, id) {
+            (Cause::Crashed(_), Some(id)) => Cause::Crashed(id.clone()),
+            (_, id) => Cause::TimedOut(id.cloned()),
+        };
+        self.steps.begin_judgement(&turn.app.app, async move {
+            let mut failure = failure::diagnose(&executor.docker, &cause, &release, container.as_ref(), probe).await;
+            if let (None, Some(words)) = (&failure.container, last_words) {
+                failure.reason = format!("{}: {words}", failure.reason);
+            }
+            conclude_failure(&executor, app, job, failure).await;
+        });
+        Ok(())
+    }
+
+    async fn finish(&self, turn: &Turn<'_>, job: ActiveJob) -> Result<(), StoreError> {
+        let app = turn.app.app.clone();
+        if let (JobKind::Stop, true, Some(serving)) = (job.kind, job.remove_volumes, &turn.app.serving)
+            && let Err(error) = self.executor.remove_volumes(&app, serving).await
+        {
+            let failure = Failure { reason: chain(&error), hint: None, container: None };
+            return self.executor.store.fail(app, job.id, failure).await;
+        }
+        tracing::info!(app = %app, job = job.id, kind = job.kind.as_str(), "the job is done");
+        self.executor.store.finish(app, job.id).await?;
+        self.nudge.notify_one();
+        Ok(())
+    }
+}
+
+/// Writes a failure down; when even that fails, the next pass comes to the same verdict.
+async fn conclude_failure(executor: &Executor, app: AppName, job: ActiveJob, failure: Failure) {
+    tracing::warn!(app = %app, job = job.id, reason = failure.reason, "the job failed");
+    if let Err(error) = executor.store.fail(app, job.id, failure).await {
+        tracing::error!(job = job.id, error = chain(&error), "could not write the failure down");
+    }
+}

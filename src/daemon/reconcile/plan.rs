@@ -347,3 +347,6 @@ impl View<'_> {
         drain.into_iter().chain(deadline).chain(ready).min()
     }
 }
+
+#[cfg(test)]
+mod tests;

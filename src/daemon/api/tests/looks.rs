@@ -1,8 +1,14 @@
+use crate::daemon::overview::Watched;
+use crate::docker::ContainerId;
 use std::sync::Arc;
 
 use super::server::{Server, app};
 use crate::daemon::overview::Overview;
 use crate::wire::{AppState, AppStatus, Code, Deployment, EngineStatus, Health, Job, Replica, ReplicaHealth, Version, routes};
+
+fn watched(deployment: crate::names::DeployId, number: u16) -> Watched {
+    Watched { id: ContainerId(format!("c{number}")), replica: replica(deployment, number) }
+}
 
 fn replica(deployment: crate::names::DeployId, number: u16) -> Replica {
     Replica {
@@ -45,14 +51,14 @@ async fn apps_are_intent_beside_what_was_seen() {
     assert_eq!(states, [("blog", AppState::Starting), ("shop", AppState::Down)], "one is queued, nothing was seen of the other");
 
     let mut seen = Overview { engine: EngineStatus::Up, engine_version: None, replicas: Default::default() };
-    seen.replicas.insert(app("shop"), vec![replica(id, 1)]);
+    seen.replicas.insert(app("shop"), vec![watched(id, 1)]);
     server.overview.send_replace(Arc::new(seen.clone()));
     let status: AppStatus = server.get("/v1/apps/shop").await.json(200);
     assert_eq!((status.state, status.deployment, status.replicas_wanted), (AppState::Degraded, Some(id), 2));
     assert_eq!(status.replicas[0].requests_in_flight, 7, "counted at this moment");
     assert_eq!(status.job.map(|job| job.id), Some(1));
 
-    seen.replicas.insert(app("shop"), vec![replica(id, 1), replica(id, 2)]);
+    seen.replicas.insert(app("shop"), vec![watched(id, 1), watched(id, 2)]);
     server.overview.send_replace(Arc::new(seen));
     assert_eq!(server.get("/v1/apps/shop").await.json::<AppStatus>(200).state, AppState::Running);
 }

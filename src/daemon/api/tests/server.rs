@@ -66,7 +66,7 @@ impl Server {
             nudge: nudge.clone(),
             identity: identity.clone(),
             metrics: Arc::new(|| "haloy_up 1\n".to_owned()),
-            in_flight: Arc::new(|container| if container == "c1" { 7 } else { 0 }),
+            in_flight: Arc::new(|container| if container.0 == "c1" { 7 } else { 0 }),
             tokens: Tokens::new(dir.path()),
         });
         let tcp = TcpListener::bind("127.0.0.1:0").await.expect("bind");

@@ -1,0 +1,203 @@
+//! From settings to a proxy that serves: everything that must work before there is a control plane.
+
+use std::fs::File;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::settings::Settings;
+use super::store::{Store, StoreError};
+use crate::crypto::{CryptoError, Identity};
+use crate::docker::{Docker, DockerError};
+use crate::env;
+use crate::error::{self, Report};
+use crate::files::{self, FileError};
+use crate::paths::ServerPaths;
+use crate::proxy::{self, Certificates, Listeners, Proxy, ProxyError, Snapshot};
+
+/// Why the daemon could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("could not prepare the directories of haloyd")]
+    Directories(#[source] FileError),
+    #[error("another haloyd uses the data directory `{}`", .0.display())]
+    Locked(PathBuf),
+    #[error("could not lock the data directory `{}`", path.display())]
+    Lock { path: PathBuf, source: io::Error },
+    #[error("could not read the server's age identity `{}`", path.display())]
+    Identity { path: PathBuf, source: CryptoError },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the Docker Engine's address is not usable")]
+    Docker(#[source] DockerError),
+    #[error("could not start the proxy")]
+    Proxy(#[source] ProxyError),
+    #[error("could not open the API on {0}")]
+    ApiAddress(SocketAddr, #[source] io::Error),
+    #[error("could not open the API socket `{}`", path.display())]
+    ApiSocket { path: PathBuf, source: io::Error },
+    #[error("could not start the control runtime")]
+    Runtime(#[source] io::Error),
+}
+
+impl Report for StartError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Directories(source) => {
+                Some(format!("make `{}` writable for this user, or choose others with --config-dir and --data-dir", source.path.display()))
+            }
+            Self::Locked(_) => Some("stop the other one first, or give this one its own --data-dir".to_owned()),
+            Self::Identity { .. } => Some("restore the file from a backup: without it stored environments cannot be opened".to_owned()),
+            Self::Store(source) => source.hint(),
+            Self::Docker(source) => source.hint(),
+            Self::Proxy(source) => source.hint(),
+            Self::ApiAddress(address, source) if source.kind() == io::ErrorKind::AddrInUse => {
+                Some(format!("see who listens there with `ss -ltnp 'sport = :{}'`, or choose another with --api-addr", address.port()))
+            }
+            Self::ApiAddress(..) => Some("choose another address with --api-addr".to_owned()),
+            Self::Lock { .. } | Self::ApiSocket { .. } | Self::Runtime(_) => None,
+        }
+    }
+}
+
+/// A data plane that serves, and what the control plane needs to begin.
+pub struct Booted {
+    pub proxy: Arc<Proxy>,
+    pub certificates: Certificates,
+    pub snapshot: Arc<Snapshot>,
+    pub snapshot_file: PathBuf,
+    pub store: Store,
+    pub docker: Docker,
+    pub identity: Identity,
+    pub api_tcp: std::net::TcpListener,
+    pub api_unix: UnixListener,
+    pub paths: ServerPaths,
+    /// Held as long as the process lives.
+    pub _lock: File,
+}
+
+/// Opens everything in an order in which a failure leaves nothing behind.
+pub fn boot(settings: Settings) -> Result<Booted, StartError> {
+    let paths = settings.paths;
+    for directory in [&paths.config, &paths.data, &paths.certificates()] {
+        files::private_dir(directory).map_err(StartError::Directories)?;
+    }
+    let lock = lock(&paths.data)?;
+    let identity = identity(&paths)?;
+    let store = Store::open(&paths.database())?;
+    let docker = Docker::new(settings.docker_host.as_deref(), store.instance()).map_err(StartError::Docker)?;
+
+    let proxy_settings = proxy::Settings {
+        workers: settings.workers,
+        access_log: settings.access_log.then(|| paths.access_log()),
+        ..proxy::Settings::default()
+    };
+    let listeners = Listeners::bind(&settings.http, &settings.https, proxy_settings.worker_count()).map_err(StartError::Proxy)?;
+    tracing::info!(http = ?listeners.http_addrs(), https = ?listeners.https_addrs(), "listening");
+    let api_tcp = api_tcp(settings.api)?;
+    let api_unix = api_unix(&paths.api_socket())?;
+
+    let certificates = Certificates { default: Some(default_certificate(&paths)?), ..Certificates::default() };
+    let snapshot = Arc::new(last_known_good(&paths.snapshot(), &certificates));
+    let proxy = Proxy::start(listeners, proxy_settings, Arc::clone(&snapshot)).map_err(StartError::Proxy)?;
+    Ok(Booted {
+        proxy: Arc::new(proxy),
+        certificates,
+        snapshot,
+        snapshot_file: paths.snapshot(),
+        store,
+        docker,
+        identity,
+        api_tcp,
+        api_unix,
+        paths,
+        _lock: lock,
+    })
+}
+
+/// Two daemons on one data directory would undo each other's work.
+fn lock(data: &Path) -> Result<File, StartError> {
+    let path = data.join("haloyd.lock");
+    let failed = |source| StartError::Lock { path: path.clone(), source };
+    let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(StartError::Locked(data.to_owned())),
+        Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+/// From the environment, else from the file; a server that has none yet gets one.
+fn identity(paths: &ServerPaths) -> Result<Identity, StartError> {
+    let path = paths.age_identity();
+    let unreadable = |source| StartError::Identity { path: path.clone(), source };
+    if let Some(text) = env::read(env::AGE_IDENTITY) {
+        return Identity::parse(&text).map_err(unreadable);
+    }
+    match files::read_optional(&path).map_err(StartError::Directories)? {
+        Some(text) => Identity::parse(&text).map_err(unreadable),
+        None => {
+            let identity = Identity::generate();
+            files::write_private(&path, identity.to_file().expose().as_bytes()).map_err(StartError::Directories)?;
+            Ok(identity)
+        }
+    }
+}
+
+fn api_tcp(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
+    let failed = |source| StartError::ApiAddress(address, source);
+    let listener = std::net::TcpListener::bind(address).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    tracing::info!(api = %listener.local_addr().map_err(failed)?, "listening");
+    Ok(listener)
+}
+
+/// Only the daemon's own user may connect: the socket needs no token.
+fn api_unix(path: &Path) -> Result<UnixListener, StartError> {
+    let failed = |source| StartError::ApiSocket { path: path.to_owned(), source };
+    match std::fs::remove_file(path) {
+        // We hold the lock: whoever left it is gone.
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    Ok(listener)
+}
+
+/// The self-signed certificate for names without their own; made once, kept in the certificate store.
+fn default_certificate(paths: &ServerPaths) -> Result<Arc<rustls::sign::CertifiedKey>, StartError> {
+    let path = paths.certificates().join("default.pem");
+    if let Some(pem) = files::read_optional(&path).map_err(StartError::Directories)? {
+        match proxy::from_pem(&pem) {
+            Ok(key) => return Ok(key),
+            Err(error) => {
+                tracing::warn!(error = error::chain(&error), path = %path.display(), "the default certificate is damaged: making another")
+            }
+        }
+    }
+    let made = proxy::self_signed(&["haloy.invalid"]).map_err(StartError::Proxy)?;
+    files::write_private(&path, made.pem.expose().as_bytes()).map_err(StartError::Directories)?;
+    Ok(made.key)
+}
+
+/// The table that was served last. A damaged file costs the time until Docker has answered, not the start.
+fn last_known_good(path: &Path, certificates: &Certificates) -> Snapshot {
+    let loaded = Snapshot::load(path).unwrap_or_else(|error| {
+        tracing::warn!(error = error::chain(&error), "the last routing table is damaged: starting without one");
+        None
+    });
+    Snapshot { certificates: certificates.clone(), ..loaded.unwrap_or_default() }
+}
+
+/// Tells systemd about the life cycle; without systemd it does nothing.
+pub fn tell_systemd(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "could not notify systemd");
+    }
+}

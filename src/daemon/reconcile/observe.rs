@@ -1,0 +1,181 @@
+//! Looking: what the engine, the monitors and the proxy say, brought together for one app.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+use super::health::{Check, Monitor, Report, Subject};
+use super::plan::{Fitness, Intent, Millis, Seen, State, Wanted};
+use crate::daemon::clock::Clock;
+use crate::daemon::store::{AppIntent, Release};
+use crate::docker::{Container, ContainerId, ContainerPhase};
+use crate::names::{AppName, DeployId};
+use crate::proxy::{BackendId, Proxy};
+use crate::wire::{AppSpec, JobId, Replica, ReplicaHealth, Strategy};
+
+/// What this process remembers between passes. Losing it costs time, never correctness.
+#[derive(Default)]
+pub struct Memory {
+    /// When each container was first seen out of the table.
+    left_at: BTreeMap<ContainerId, Millis>,
+    prepared_at: BTreeMap<DeployId, Millis>,
+    job_since: BTreeMap<JobId, Millis>,
+}
+
+impl Memory {
+    /// Takes notes of a pass: who is out of the table, and which deployments and jobs are new.
+    pub fn note(&mut self, containers: &[Container], routed: &BTreeSet<ContainerId>, intents: &[AppIntent], now: Millis) {
+        let before = std::mem::take(&mut self.left_at);
+        let outside = containers.iter().filter(|c| !routed.contains(&c.id));
+        self.left_at = outside.map(|c| (c.id.clone(), before.get(&c.id).copied().unwrap_or(now))).collect();
+
+        let prepared = intents.iter().flat_map(|i| [&i.rollout, &i.serving]).flatten().filter(|r| r.prepared.is_some());
+        self.prepared_at = prepared.map(|r| (r.id, self.prepared_at.get(&r.id).copied().unwrap_or(now))).collect();
+        let jobs = intents.iter().filter_map(|i| i.job);
+        self.job_since = jobs.map(|j| (j.id, self.job_since.get(&j.id).copied().unwrap_or(now))).collect();
+    }
+}
+
+/// The planner's view of what is wanted.
+pub fn intent(app: &AppIntent, memory: &Memory, now: Millis) -> Intent {
+    let wanted = |release: &Release| Wanted {
+        id: release.id,
+        replicas: release.spec.replicas,
+        replace: release.spec.deployment_strategy == Strategy::Replace,
+        prepared_at: memory.prepared_at.get(&release.id).copied(),
+        min_ready: seconds(release.spec.min_ready_seconds),
+        deploy_timeout: seconds(release.spec.deploy_timeout),
+        drain_timeout: seconds(release.spec.drain_timeout),
+    };
+    Intent {
+        rollout: app.rollout.as_ref().map(wanted),
+        serving: app.serving.as_ref().map(wanted),
+        run: app.run,
+        job: app.job.map(|job| (job.kind, memory.job_since.get(&job.id).copied().unwrap_or(now))),
+    }
+}
+
+fn seconds(seconds: u32) -> Millis {
+    Millis::from(seconds) * 1000
+}
+
+/// The planner's view of one container.
+pub fn seen(container: &Container, app: &AppIntent, monitor: &Monitor, memory: &Memory, proxy: &Proxy) -> Seen {
+    Seen {
+        id: container.id.clone(),
+        deployment: container.owner.deployment,
+        slot: container.owner.slot,
+        state: state(&container.phase),
+        fitness: monitor.report(&container.id).fitness,
+        restarts: container.restarts,
+        addressed: release_of(app, container).is_none_or(|r| r.spec.domains.is_empty() || address(container, r).is_some()),
+        left_at: memory.left_at.get(&container.id).copied(),
+        in_flight: proxy.in_flight(&backend_id(&container.id)),
+    }
+}
+
+pub fn state(phase: &ContainerPhase) -> State {
+    match phase {
+        ContainerPhase::Created => State::Created,
+        ContainerPhase::Running => State::Running,
+        ContainerPhase::Restarting { .. } => State::Restarting,
+        ContainerPhase::Exited { .. } => State::Exited,
+        ContainerPhase::Other(_) => State::Broken,
+    }
+}
+
+/// The deployment that a container belongs to, when it is one of those that matter now.
+pub fn release_of<'a>(app: &'a AppIntent, container: &Container) -> Option<&'a Release> {
+    [&app.rollout, &app.serving].into_iter().flatten().find(|release| release.id == container.owner.deployment)
+}
+
+/// Where requests to a container go.
+pub fn address(container: &Container, release: &Release) -> Option<SocketAddr> {
+    let ip = container.addresses.get(release.spec.network())?;
+    let port = release.prepared.as_ref()?.port;
+    Some(SocketAddr::new(*ip, port.get()))
+}
+
+pub fn backend_id(id: &ContainerId) -> BackendId {
+    BackendId(id.0.as_str().into())
+}
+
+/// Which containers are to be watched, and how.
+pub fn subjects(apps: &[AppIntent], containers: &BTreeMap<AppName, Vec<Container>>) -> Vec<Subject> {
+    let running = apps.iter().flat_map(|app| {
+        let containers = containers.get(&app.app).map_or(&[][..], Vec::as_slice);
+        containers.iter().filter(|c| c.phase == ContainerPhase::Running).filter_map(|c| Some((c, release_of(app, c)?)))
+    });
+    running
+        .filter_map(|(container, release)| {
+            let check = check(container, release)?;
+            Some(Subject { id: container.id.clone(), started_at: container.started_at, check })
+        })
+        .collect()
+}
+
+/// The image's HEALTHCHECK when it has one; HTTP for apps that serve it; a connection for a worker
+/// with a port; staying up for the rest. None while the container has no address yet.
+fn check(container: &Container, release: &Release) -> Option<Check> {
+    if let Some(health) = &container.health {
+        return Some(Check::Engine(health.clone()));
+    }
+    let spec = &release.spec;
+    let speaks_http = !spec.domains.is_empty() || spec.health_check_path.is_some();
+    if !speaks_http && spec.port.is_none() {
+        return Some(Check::Runs);
+    }
+    let address = address(container, release)?;
+    Some(if speaks_http {
+        Check::Http { address, path: spec.health_check_path.clone().unwrap_or_else(|| "/".to_owned()), host: probe_host(spec) }
+    } else {
+        Check::Tcp { address }
+    })
+}
+
+/// Frameworks refuse hosts that they do not know: the app's own domain is the one they do.
+fn probe_host(spec: &AppSpec) -> String {
+    spec.domains.first().map_or_else(|| "localhost".to_owned(), |d| d.domain.to_string())
+}
+
+/// What people are shown of a container.
+pub fn replica(container: &Container, app: &AppIntent, report: Report, routed: bool, proxy: &Proxy) -> Replica {
+    let health = match (state(&container.phase), report.fitness) {
+        (State::Running, Fitness::Passing { .. }) => ReplicaHealth::Healthy,
+        (State::Running, Fitness::Failing) => ReplicaHealth::Unhealthy,
+        (State::Running | State::Created | State::Restarting, _) => ReplicaHealth::Starting,
+        (State::Exited | State::Broken, _) => ReplicaHealth::Exited,
+    };
+    let detail = match &container.phase {
+        ContainerPhase::Exited { exit_code, out_of_memory } | ContainerPhase::Restarting { exit_code, out_of_memory } => {
+            Some(format!("exit code {exit_code}{}", if *out_of_memory { ", out of memory" } else { "" }))
+        }
+        ContainerPhase::Other(state) => Some(state.clone()),
+        ContainerPhase::Created | ContainerPhase::Running => report.probe.map(|probe| format!("{}: {}", probe.target, probe.answer)),
+    };
+    Replica {
+        container: container.name.clone(),
+        deployment: container.owner.deployment,
+        number: container.owner.slot,
+        health,
+        detail,
+        routed,
+        requests_in_flight: proxy.in_flight(&backend_id(&container.id)),
+        restarts: container.restarts,
+        address: release_of(app, container).and_then(|release| address(container, release)).map(|a| a.to_string()),
+        started_at: container.started_at,
+    }
+}
+
+/// Containers by app.
+pub fn by_app(containers: Vec<Container>) -> BTreeMap<AppName, Vec<Container>> {
+    let mut apps: BTreeMap<AppName, Vec<Container>> = BTreeMap::new();
+    for container in containers {
+        apps.entry(container.owner.app.clone()).or_default().push(container);
+    }
+    apps
+}
+
+/// How long the loop may sleep.
+pub fn sleep(clock: Clock, wake_at: Option<Millis>, tick: std::time::Duration) -> std::time::Duration {
+    wake_at.map_or(tick, |at| clock.until(at).min(tick))
+}

@@ -1,0 +1,164 @@
+//! The steps under way: each in a task of its own, none twice at once, failed ones after a pause.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use super::execute::{Executor, StepError, work};
+use super::plan::{Millis, Step};
+use super::{conclude_failure, failure};
+use crate::daemon::clock::Clock;
+use crate::daemon::store::AppIntent;
+use crate::docker::Container;
+use crate::error::chain;
+use crate::names::AppName;
+use crate::wire::Failure;
+
+/// The pause after a step failed the first time; it doubles with every failure.
+const FIRST_PAUSE: Millis = 250;
+const LONGEST_PAUSE: Millis = 30_000;
+/// A rollout whose step failed this often is given up, unless the engine is away.
+const ATTEMPTS: u32 = 5;
+
+/// What a task works on: a step, or the judgement of a failed job.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Key {
+    Step(AppName, Step),
+    Judgement(AppName),
+}
+
+/// How often a step failed in a row, and when it may be tried again.
+struct Setback {
+    failures: u32,
+    retry_at: Millis,
+    error: String,
+}
+
+#[derive(Default)]
+struct Shared {
+    under_way: BTreeSet<Key>,
+    setbacks: BTreeMap<Key, Setback>,
+}
+
+/// Owns the tasks.
+pub struct Steps {
+    executor: Executor,
+    nudge: Arc<Notify>,
+    clock: Clock,
+    shared: Arc<Mutex<Shared>>,
+    tasks: JoinSet<()>,
+}
+
+impl Steps {
+    pub fn new(executor: Executor, nudge: Arc<Notify>, clock: Clock) -> Self {
+        Self { executor, nudge, clock, shared: Arc::default(), tasks: JoinSet::new() }
+    }
+
+    pub fn under_way(&mut self) -> BTreeSet<Key> {
+        while self.tasks.try_join_next().is_some() {}
+        lock(&self.shared).under_way.clone()
+    }
+
+    /// The earliest time at which a failed step may be tried again.
+    pub fn wake_at(&self) -> Option<Millis> {
+        lock(&self.shared).setbacks.values().map(|s| s.retry_at).filter(|at| *at > self.clock.now()).min()
+    }
+
+    /// Why a step of this app fails, if one does.
+    pub fn last_error(&self, app: &AppName) -> Option<String> {
+        let of_app = |key: &Key| matches!(key, Key::Step(name, _) if name == app);
+        lock(&self.shared).setbacks.iter().find(|(key, _)| of_app(key)).map(|(_, setback)| setback.error.clone())
+    }
+
+    /// Starts the steps that are neither under way, nor were when the pass looked, nor have to wait.
+    pub fn begin(&mut self, app: &AppIntent, containers: &[Container], steps: &[Step], busy: &BTreeSet<Key>) {
+        self.forget_setbacks(&app.app, steps);
+        for step in steps {
+            let key = Key::Step(app.app.clone(), step.clone());
+            if busy.contains(&key) || !self.enter(&key) {
+                continue;
+            }
+            let Some(work) = work(step, app, containers) else {
+                lock(&self.shared).under_way.remove(&key);
+                continue;
+            };
+            let (executor, job) = (self.executor.clone(), app.job.filter(|_| app.rollout.is_some()));
+            let (shared, nudge, clock) = (Arc::clone(&self.shared), Arc::clone(&self.nudge), self.clock);
+            let for_rollout = is_for_rollout(step, app, containers);
+            self.tasks.spawn(async move {
+                let result = executor.execute(work).await;
+                let gone_wrong = conclude(&shared, &key, result, clock);
+                if let (Some(failure), Some(job), true) = (gone_wrong, job, for_rollout)
+                    && let Key::Step(app, _) = &key
+                {
+                    conclude_failure(&executor, app.clone(), job, failure).await;
+                }
+                lock(&shared).under_way.remove(&key);
+                nudge.notify_one();
+            });
+        }
+    }
+
+    /// Runs the judgement of an app's failed job, unless it is under way.
+    pub fn begin_judgement(&mut self, app: &AppName, judgement: impl Future<Output = ()> + Send + 'static) {
+        let key = Key::Judgement(app.clone());
+        if !self.enter(&key) {
+            return;
+        }
+        let (shared, nudge) = (Arc::clone(&self.shared), Arc::clone(&self.nudge));
+        self.tasks.spawn(async move {
+            judgement.await;
+            lock(&shared).under_way.remove(&key);
+            nudge.notify_one();
+        });
+    }
+
+    /// Waits for the tasks in hand.
+    pub async fn finish(mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
+
+    fn enter(&self, key: &Key) -> bool {
+        let mut shared = lock(&self.shared);
+        let waits = shared.setbacks.get(key).is_some_and(|setback| setback.retry_at > self.clock.now());
+        !waits && shared.under_way.insert(key.clone())
+    }
+
+    /// A step that is no longer wanted has nothing to wait for.
+    fn forget_setbacks(&self, app: &AppName, steps: &[Step]) {
+        let wanted = |key: &Key| !matches!(key, Key::Step(name, step) if name == app && !steps.contains(step));
+        lock(&self.shared).setbacks.retain(|key, _| wanted(key));
+    }
+}
+
+/// Whether a failure of this step is a failure of the job under way.
+fn is_for_rollout(step: &Step, app: &AppIntent, containers: &[Container]) -> bool {
+    let Some(rollout) = &app.rollout else { return false };
+    match step {
+        Step::Prepare(id) | Step::Launch(id, _) => *id == rollout.id,
+        Step::Start(id) => containers.iter().any(|c| c.id == *id && c.owner.deployment == rollout.id),
+        Step::Stop(_) | Step::Retire(_) => false,
+    }
+}
+
+/// Takes note of how a step ended; answers with the failure when trying again cannot help.
+fn conclude(shared: &Mutex<Shared>, key: &Key, result: Result<(), StepError>, clock: Clock) -> Option<Failure> {
+    let mut shared = lock(shared);
+    let Err(error) = result else {
+        shared.setbacks.remove(key);
+        return None;
+    };
+    let failures = shared.setbacks.get(key).map_or(0, |setback| setback.failures) + 1;
+    let pause = FIRST_PAUSE.saturating_mul(1 << failures.min(16)).min(LONGEST_PAUSE);
+    tracing::warn!(step = ?key, failures, error = chain(&error), "a step failed");
+    shared.setbacks.insert(key.clone(), Setback { failures, retry_at: clock.now() + pause, error: chain(&error) });
+    let engine_away = matches!(&error, StepError::Docker { source, .. } if source.is_unreachable());
+    (error.is_permanent() || (failures >= ATTEMPTS && !engine_away)).then(|| failure::of_step(&error))
+}
+
+fn lock(shared: &Mutex<Shared>) -> std::sync::MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}

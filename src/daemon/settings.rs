@@ -1,0 +1,96 @@
+//! What the daemon is told when it starts: flags, then `haloyd.yaml`, then defaults.
+
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::config::daemon::DaemonSettings;
+use crate::paths::{Install, ServerPaths};
+use crate::{env, error};
+
+/// Runs haloyd: the API, the reconcile loop and the reverse proxy
+#[derive(Debug, Parser)]
+#[command(version, after_help = "Settings of the same names in haloyd.yaml (http_addr, …) hold where no flag is given.")]
+struct Flags {
+    /// Directory of haloyd.yaml [default: /etc/haloy]
+    #[arg(long, value_name = "DIR")]
+    config_dir: Option<PathBuf>,
+    /// Directory of database, certificates and logs [default: /var/lib/haloy]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Where plain HTTP is served [default: [::]:80]
+    #[arg(long, value_name = "ADDRESS")]
+    http_addr: Option<SocketAddr>,
+    /// Where HTTPS is served [default: [::]:443]
+    #[arg(long, value_name = "ADDRESS")]
+    https_addr: Option<SocketAddr>,
+    /// Where the API is served without TLS [default: 127.0.0.1:9999]
+    #[arg(long, value_name = "ADDRESS")]
+    api_addr: Option<SocketAddr>,
+    /// Threads of the proxy [default: one per core]
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+    /// Log more
+    #[arg(long)]
+    debug: bool,
+}
+
+/// All that the daemon needs to know.
+#[derive(Debug)]
+pub struct Settings {
+    pub paths: ServerPaths,
+    pub http: Vec<SocketAddr>,
+    pub https: Vec<SocketAddr>,
+    pub api: SocketAddr,
+    pub workers: usize,
+    pub access_log: bool,
+    pub docker_host: Option<String>,
+    pub debug: bool,
+}
+
+impl Settings {
+    /// Reads flags and file. Help, version and mistakes are printed here; the exit code says which.
+    pub fn parse(program: &str, args: Vec<OsString>) -> Result<Self, ExitCode> {
+        let flags = parse_flags(program, args)?;
+        let paths = ServerPaths::resolve(Install::System, flags.config_dir.clone(), flags.data_dir.clone());
+        let file = DaemonSettings::load(&paths.haloyd_yaml()).map_err(|mistakes| {
+            error::report(&mistakes);
+            ExitCode::from(error::Report::exit_code(&mistakes))
+        })?;
+        let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Ok(Self {
+            http: flags.http_addr.or(file.http_addr).map_or_else(|| everywhere(80), |address| vec![address]),
+            https: flags.https_addr.or(file.https_addr).map_or_else(|| everywhere(443), |address| vec![address]),
+            api: flags.api_addr.or(file.api_addr).unwrap_or(loopback(9999)),
+            workers: flags.workers.unwrap_or(0),
+            access_log: file.access_log.unwrap_or(true),
+            docker_host: file.docker_host.or_else(|| env::read(env::DOCKER_HOST)),
+            debug: flags.debug || file.debug.unwrap_or(false),
+            paths,
+        })
+    }
+}
+
+/// IPv4 and IPv6 on their own sockets: a host without IPv6 still gets the other.
+fn everywhere(port: u16) -> Vec<SocketAddr> {
+    let mut addresses = vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))];
+    if std::path::Path::new("/proc/net/if_inet6").exists() {
+        addresses.push(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)));
+    }
+    addresses
+}
+
+fn parse_flags(program: &str, args: Vec<OsString>) -> Result<Flags, ExitCode> {
+    use clap::{CommandFactory as _, FromArgMatches as _};
+    let command = Flags::command().name(program.to_owned()).bin_name(program).display_name(program);
+    let args = std::iter::once(OsString::from(program)).chain(args);
+    let parsed = command.try_get_matches_from(args).and_then(|matches| Flags::from_arg_matches(&matches));
+    parsed.map_err(|error| {
+        // Nobody is left to hear about a broken terminal.
+        let _ = error.print();
+        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(error::MISUSE))
+    })
+}
