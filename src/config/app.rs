@@ -72,14 +72,14 @@ fn read_spec(root: &Field<'_>, env: &[EnvEntry], findings: &mut Findings<'_>) ->
     let name = match root.get("name") {
         Some(field) => findings.parse(&field),
         None => {
-            findings.missing(root, "name").hint("add `name: my-app`");
+            findings.missing(root, "name", "add `name: my-app`");
             None
         }
     };
     let image = match root.get("image") {
         Some(field) => image::read(&field, findings),
         None => {
-            findings.missing(root, "image").hint("add `image: ghcr.io/you/app:1.0`");
+            findings.missing(root, "image", "add `image: ghcr.io/you/app:1.0`");
             None
         }
     };
@@ -95,6 +95,14 @@ fn read_spec(root: &Field<'_>, env: &[EnvEntry], findings: &mut Findings<'_>) ->
     let deployment_strategy = root.get("deployment_strategy").and_then(|field| findings.choice(&field, &strategies));
     let min_ready_seconds = root.get("min_ready_seconds").and_then(|field| findings.seconds(&field, 0..=HOUR));
     let deploy_timeout = root.get("deploy_timeout").and_then(|field| findings.seconds(&field, 1..=DAY));
+    if let (Some(ready), Some(field)) = (min_ready_seconds, root.get("min_ready_seconds")) {
+        let timeout = deploy_timeout.unwrap_or_else(AppSpec::default_deploy_timeout);
+        if ready >= timeout {
+            let message =
+                format!("`min_ready_seconds` must be shorter than `deploy_timeout` ({timeout} seconds): no deployment could succeed");
+            findings.mistake(&field, message).hint("make `deploy_timeout` longer");
+        }
+    }
     let drain_timeout = root.get("drain_timeout").and_then(|field| findings.seconds(&field, 0..=DAY));
     let stop_timeout = root.get("stop_timeout").and_then(|field| findings.seconds(&field, 0..=HOUR));
     Some(AppSpec {
@@ -118,7 +126,7 @@ fn read_spec(root: &Field<'_>, env: &[EnvEntry], findings: &mut Findings<'_>) ->
 }
 
 fn read_server(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {
-    let written = findings.text(field)?;
+    let written = findings.word(field)?;
     match ServerName::parse(written) {
         Ok(server) => {
             if server::has_scheme(written) {
@@ -126,29 +134,27 @@ fn read_server(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String>
             }
             Some(server.to_string())
         }
-        Err(error) => {
-            let hint = crate::error::Report::hint(&error);
-            let mistake = findings.mistake(field, error.to_string());
-            hint.into_iter().for_each(|hint| {
-                mistake.hint(hint);
-            });
+        Err(reason) => {
+            let message = format!("{} is not a server: {reason}", findings.quoted(field, written));
+            findings.mistake(field, message).hint(server::EXAMPLE);
             None
         }
     }
 }
 
 fn read_email(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {
-    let email = findings.text(field)?;
+    let email = findings.word(field)?;
     let valid = email.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty() && !host.contains('@'));
     if !valid || email.contains(char::is_whitespace) {
-        findings.mistake(field, format!("`{email}` is not an e-mail address")).hint("write it like `you@example.com`");
+        let message = format!("{} is not an e-mail address", findings.quoted(field, email));
+        findings.mistake(field, message).hint("write it like `you@example.com`");
         return None;
     }
     Some(email.to_owned())
 }
 
 fn read_path(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {
-    let path = findings.text(field)?;
+    let path = findings.word(field)?;
     if !path.starts_with('/') {
         findings.mistake(field, format!("`{}` must begin with `/`", field.path)).hint("write the path alone, like `/health`");
         return None;
@@ -163,11 +169,12 @@ fn read_path(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {
 }
 
 fn read_network(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {
-    let name = findings.text(field)?;
+    let name = findings.word(field)?;
     let valid =
         name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
     if !valid {
-        findings.mistake(field, format!("`{name}` is not the name of a Docker network: it has letters, digits, `_`, `.` and `-`"));
+        let name = findings.quoted(field, name);
+        findings.mistake(field, format!("{name} is not the name of a Docker network: it has letters, digits, `_`, `.` and `-`"));
         return None;
     }
     Some(name.to_owned())

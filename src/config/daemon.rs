@@ -70,17 +70,17 @@ impl DaemonSettings {
 }
 
 fn read_address(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<SocketAddr> {
-    let text = findings.text(field)?;
+    let text = findings.word(field)?;
     let address = text.parse().ok();
     if address.is_none() {
-        let message = format!("`{}` must be an address and a port, not `{text}`", field.path);
+        let message = format!("`{}` must be an address and a port, not {}", field.path, findings.quoted(field, text));
         findings.mistake(field, message).hint("write it like `0.0.0.0:80`, `127.0.0.1:9999` or `[::]:443`");
     }
     address
 }
 
 fn read_engine(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {
-    let text = findings.text(field)?;
+    let text = findings.word(field)?;
     if !["unix://", "tcp://", "http://"].iter().any(|scheme| text.starts_with(scheme)) || text.contains(['"', '\\', '\n']) {
         findings
             .mistake(field, format!("`{}` must be a socket of the Docker Engine", field.path))
@@ -88,4 +88,49 @@ fn read_engine(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String>
         return None;
     }
     Some(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("haloyd.yaml");
+        assert_eq!(DaemonSettings::load(&path).expect("no file is fine"), DaemonSettings::default());
+        DaemonSettings::default().write(&path).expect("written");
+        assert_eq!(DaemonSettings::load(&path).expect("an empty file is fine"), DaemonSettings::default());
+        let settings = DaemonSettings {
+            http_addr: "0.0.0.0:80".parse().ok(),
+            https_addr: "[::]:443".parse().ok(),
+            api_addr: "127.0.0.1:9999".parse().ok(),
+            docker_host: Some("unix:///run/docker.sock".to_owned()),
+            access_log: Some(false),
+            debug: Some(true),
+        };
+        settings.write(&path).expect("written");
+        assert_eq!(DaemonSettings::load(&path).expect("what was written can be read"), settings);
+    }
+
+    #[test]
+    fn every_mistake_is_reported_with_its_place() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("haloyd.yaml");
+        std::fs::write(&path, "http_adr: 0.0.0.0:80\nhttps_addr: 443\napiAddr: localhost\ndocker_host: /run/docker.sock\ndebug: \"yes\"\n")
+            .expect("write");
+        let mistakes = DaemonSettings::load(&path).expect_err("five mistakes").mistakes();
+        let found: Vec<_> = mistakes.iter().map(|m| (m.line, m.message.as_str())).collect();
+        assert_eq!(
+            found,
+            [
+                (1, "unknown key `http_adr`"),
+                (2, "`https_addr` must be a string, not a number (`443`)"),
+                (3, "`api_addr` must be an address and a port, not `localhost`"),
+                (4, "`docker_host` must be a socket of the Docker Engine"),
+                (5, "`debug` must be true or false, not a string"),
+            ]
+        );
+        assert_eq!(mistakes[0].hint.as_deref(), Some("did you mean `http_addr`?"));
+    }
 }

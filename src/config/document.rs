@@ -1,6 +1,6 @@
 //! A file as a figment provider: keys in one spelling, every value with its place, secrets masked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,6 +25,8 @@ pub struct Document {
     values: Dict,
     /// By path, as [`Field`](super::field::Field) knows it: `env[1].from.env`.
     places: BTreeMap<String, Place>,
+    /// Paths of known keys that a misspelled key is likely to mean.
+    meant: BTreeSet<String>,
     pub mistakes: Vec<Mistake>,
 }
 
@@ -55,30 +57,43 @@ impl Document {
             Format::Toml => toml::parse(text),
         };
         match parsed {
-            Ok(parsed) => Ok(Self::lower(path, text, parsed, shape)),
+            Ok(parsed) => Self::lower(path, text, parsed, shape),
             Err(error) => {
                 let source = Arc::new(Source::new(path, text, &mask::unparsed(text, shape)));
-                let what = format!("this is not valid {}", format.name());
-                Err(ConfigError::Invalid { mistakes: vec![syntax_mistake(&source, &what, error)] })
+                let message = format!("this is not valid {}: {}", format.name(), error.message);
+                Err(ConfigError::invalid(vec![syntax_mistake(&source, SyntaxError { message, ..error })]))
             }
         }
     }
 
-    fn lower(path: &Path, text: &str, parsed: Parsed, shape: &'static Shape) -> Self {
-        let mut lowering = Lowering { text, places: BTreeMap::new(), secrets: Vec::new(), misspelled: Vec::new() };
-        let values = match lowering.value(parsed.root, shape, "", false) {
-            Value::Dict(_, values) => Some(values),
-            Value::Empty(..) => Some(Dict::new()),
-            _ => None,
-        };
+    fn lower(path: &Path, text: &str, parsed: Parsed, shape: &'static Shape) -> Result<Self, ConfigError> {
+        let mut lowering = Lowering { text, places: BTreeMap::new(), secrets: Vec::new(), meant: BTreeSet::new(), misspelled: Vec::new() };
+        let begin = source::char_at(text, parsed.root.span.start);
+        if !matches!(parsed.root.kind, Kind::Map(_)) {
+            lowering.hide(&parsed.root);
+        }
+        let values = lowering.value(parsed.root, shape, "", false);
+        if parsed.repeated.is_some() {
+            // The repeated key's value is no part of the tree: whatever it is, it is not shown.
+            lowering.secrets.extend(mask::unparsed(text, shape));
+        }
         let source = Arc::new(Source::new(path, text, &lowering.secrets));
         let mut mistakes: Vec<Mistake> = lowering.misspelled.into_iter().map(|misspelled| misspelled.mistake(&source)).collect();
-        mistakes.extend(parsed.repeated.map(|error| syntax_mistake(&source, "repeated key", error)));
-        if values.is_none() {
-            let site = Site { source: Arc::clone(&source), span: source::char_at(text, 0) };
-            mistakes.push(Mistake::new(site, None, "the file must be a list of keys with values, like `name: my-app`"));
-        }
-        Self { source, values: values.unwrap_or_default(), places: lowering.places, mistakes }
+        mistakes.extend(parsed.repeated.map(|error| syntax_mistake(&source, error)));
+        let values = match values {
+            Value::Dict(_, values) => values,
+            Value::Empty(..) => Dict::new(),
+            _ => {
+                let message = "the file must consist of keys with values, like `name: my-app`";
+                return Err(ConfigError::invalid(vec![Mistake::new(Site { source, span: begin }, None, message)]));
+            }
+        };
+        Ok(Self { source, values, places: lowering.places, meant: lowering.meant, mistakes })
+    }
+
+    /// A key that was reported as unknown is likely to be this one.
+    pub fn is_meant(&self, path: &str) -> bool {
+        self.meant.contains(path)
     }
 
     /// The place of a value; the file itself has none.
@@ -97,9 +112,9 @@ impl Provider for &Document {
     }
 }
 
-fn syntax_mistake(source: &Arc<Source>, what: &str, error: SyntaxError) -> Mistake {
+fn syntax_mistake(source: &Arc<Source>, error: SyntaxError) -> Mistake {
     let span = error.span.unwrap_or(0..0);
-    Mistake::new(Site { source: Arc::clone(source), span }, None, format!("{what}: {}", error.message))
+    Mistake::new(Site { source: Arc::clone(source), span }, None, error.message)
 }
 
 /// A key that is not in the table, or that is there in both spellings.
@@ -129,12 +144,13 @@ struct Lowering<'a> {
     text: &'a str,
     places: BTreeMap<String, Place>,
     secrets: Vec<Range<usize>>,
+    meant: BTreeSet<String>,
     misspelled: Vec<Misspelled>,
 }
 
 impl Lowering<'_> {
     fn value(&mut self, node: Node, shape: &'static Shape, path: &str, private: bool) -> Value {
-        if private && !is_shown(&node.kind, shape) {
+        if is_hidden(&node.kind, shape, private) {
             self.hide(&node);
         }
         match node.kind {
@@ -156,7 +172,12 @@ impl Lowering<'_> {
             Kind::Bool { written, .. } | Kind::Number { written, .. } => Some(written.clone()),
             _ => None,
         };
-        let place = Place { key, value: self.pointed_at(&node), written, hidden: private && !is_shown(&node.kind, shape) };
+        let strays = key.as_ref().is_some_and(|key| self.strays(key, &node));
+        if strays {
+            self.hide(&node);
+        }
+        let hidden = strays || is_hidden(&node.kind, shape, private);
+        let place = Place { key, value: self.pointed_at(&node), written, hidden };
         self.places.insert(path.clone(), place);
         self.value(node, shape, &path, private)
     }
@@ -172,8 +193,7 @@ impl Lowering<'_> {
                 Shape::Object(keys) => match keys.iter().find(|key| key.name == written.name || camel_case(key.name) == written.name) {
                     Some(key) => (key.name.to_owned(), &key.shape, private || key.private),
                     None => {
-                        self.misspelled.push(unknown(&written, keys, &join(path, &written.name)));
-                        self.hide(&node);
+                        self.unknown(&written, &node, keys, path, private);
                         continue;
                     }
                 },
@@ -184,13 +204,45 @@ impl Lowering<'_> {
             if let Some(first) = self.places.get(&path).and_then(|place| place.key.clone()).filter(|_| dict.contains_key(&name)) {
                 let message = format!("the key `{name}` is written twice");
                 self.misspelled.push(Misspelled { span: written.span, path, message, hint: None, other: Some(first) });
-                self.hide(&node);
+                if private {
+                    self.hide(&node);
+                }
                 continue;
             }
             let value = self.child(Some(written.span), node, below, path, private);
             dict.insert(name, value);
         }
         dict
+    }
+
+    fn unknown(&mut self, written: &super::tree::Key, node: &Node, keys: &[Key], path: &str, private: bool) {
+        let nearest = nearest(&written.name, keys.iter().map(|key| key.name));
+        let meant = nearest.and_then(|name| keys.iter().find(|key| key.name == name));
+        // A key alone, like `{hunter2}`, may be the value that somebody forgot to write a key for.
+        let is_word = written.name.len() <= 40 && written.name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
+        let quotable = is_word && (!private || meant.is_some() || node.kind != Kind::Null);
+        if !quotable {
+            self.secrets.push(written.span.clone());
+        }
+        let is_list = matches!(node.kind, Kind::List(_) | Kind::Map(_));
+        if private || !quotable || is_list || meant.is_none_or(|key| key.private) {
+            self.hide(node);
+        }
+        if let Some(key) = meant.or_else(|| keys.first().filter(|_| keys.len() == 1)) {
+            self.meant.insert(join(path, key.name));
+        }
+        let message = if quotable { format!("unknown key `{}`", written.name) } else { "unknown key".to_owned() };
+        let path = if quotable { join(path, &written.name) } else { path.to_owned() };
+        let hint = Some(key_hint(&written.name, meant, keys));
+        self.misspelled.push(Misspelled { span: written.span.clone(), path, message, hint, other: None });
+    }
+
+    /// Whether a string ends on another line than its key: where a colon or a quote is missing, it has
+    /// swallowed other keys and their values.
+    fn strays(&self, key: &Range<usize>, node: &Node) -> bool {
+        let end = node.span.start + self.text.get(node.span.clone()).unwrap_or_default().trim_end().len();
+        let between = self.text.get(key.end..end).unwrap_or_default();
+        matches!(node.kind, Kind::Text(_)) && between.contains(['\n', '\r'])
     }
 
     /// What a mistake underlines: a scalar itself; of lists and objects, whose length is not known,
@@ -200,23 +252,36 @@ impl Lowering<'_> {
             return node.span.clone();
         }
         let start = node.span.start.min(self.text.len());
-        let line = self.text[start..].split(['\n', '\r']).next().unwrap_or_default();
-        start..start + line.trim_end().len()
+        // A file may be one long line with thousands of lists: a part of it says where.
+        let rest = self.text[start..].char_indices().take_while(|(byte, c)| *byte < 80 && !matches!(c, '\n' | '\r'));
+        let end = rest.filter(|(_, c)| !c.is_whitespace()).last().map_or(start, |(byte, c)| start + byte + c.len_utf8());
+        start..end
     }
 
     /// Masks every scalar below.
     fn hide(&mut self, node: &Node) {
         match &node.kind {
             Kind::List(nodes) => nodes.iter().for_each(|node| self.hide(node)),
-            Kind::Map(entries) => entries.iter().for_each(|(_, node)| self.hide(node)),
+            Kind::Map(entries) => {
+                // `{hunter2}` is a key without a value.
+                self.secrets.extend(entries.iter().filter(|(_, node)| node.kind == Kind::Null).map(|(key, _)| key.span.clone()));
+                entries.iter().for_each(|(_, node)| self.hide(node));
+            }
             Kind::Null => {}
             Kind::Bool { .. } | Kind::Number { .. } | Kind::Text(_) => self.secrets.push(mask::with_comment(self.text, &node.defined)),
         }
     }
 }
 
-/// Whether a value inside a private key may be shown: objects and lists decide for each value below,
-/// names of variables are shown, and nothing else.
+/// Whether a value could be a secret: everything inside a private key that is not plainly something
+/// else, and lists and objects where others belong, because nobody knows what was meant.
+fn is_hidden(kind: &Kind, shape: &Shape, private: bool) -> bool {
+    let misplaced = matches!((kind, shape), (Kind::List(_), Shape::Object(_) | Shape::Names(_)) | (Kind::Map(_), Shape::List(_)));
+    misplaced || private && !is_shown(kind, shape)
+}
+
+/// Inside a private key objects and lists decide for each value below, names of variables are shown,
+/// and nothing else.
 fn is_shown(kind: &Kind, shape: &Shape) -> bool {
     match (kind, shape) {
         (Kind::List(_), Shape::List(_)) | (Kind::Map(_), Shape::Object(_)) | (Kind::Null, _) => true,
@@ -227,16 +292,19 @@ fn is_shown(kind: &Kind, shape: &Shape) -> bool {
     }
 }
 
-fn unknown(written: &super::tree::Key, keys: &[Key], path: &str) -> Misspelled {
-    let hint = match nearest(&written.name, keys.iter().map(|key| key.name)) {
-        Some(meant) => format!("did you mean `{meant}`?"),
-        None if keys.len() <= 6 => {
-            format!("the keys here are {}", keys.iter().map(|key| format!("`{}`", key.name)).collect::<Vec<_>>().join(", "))
-        }
+fn key_hint(written: &str, meant: Option<&Key>, keys: &[Key]) -> String {
+    let in_camel_case = written.contains(|c: char| c.is_ascii_uppercase()) && !written.contains('_');
+    match meant {
+        Some(key) if in_camel_case => format!("did you mean `{}`?", camel_case(key.name)),
+        Some(key) => format!("did you mean `{}`?", key.name),
+        None if keys.len() == 1 => format!("the only key here is `{}`", keys[0].name),
+        None if keys.len() <= 6 => format!("the keys here are {}", names(keys)),
         None => "keys for your own use (YAML anchors) begin with `x-`".to_owned(),
-    };
-    let message = format!("unknown key `{}`", written.name);
-    Misspelled { span: written.span.clone(), path: path.to_owned(), message, hint: Some(hint), other: None }
+    }
+}
+
+fn names(keys: &[Key]) -> String {
+    keys.iter().map(|key| format!("`{}`", key.name)).collect::<Vec<_>>().join(", ")
 }
 
 fn join(path: &str, key: &str) -> String {

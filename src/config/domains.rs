@@ -22,7 +22,7 @@ fn read_one(item: &Field<'_>, seen: &mut BTreeMap<Domain, Range<usize>>, finding
     let domain = match item.get("domain") {
         Some(field) => read_name(&field, seen, findings),
         None => {
-            findings.missing(item, "domain");
+            findings.missing(item, "domain", "write `domain: app.example.com`");
             None
         }
     };

@@ -75,7 +75,7 @@ pub fn read(field: &Field<'_>, findings: &mut Findings<'_>) -> Vec<EnvEntry> {
 
 fn read_name<'f>(item: &Field<'f>, findings: &mut Findings<'_>) -> Option<(String, Field<'f>)> {
     let Some(field) = item.get("name") else {
-        findings.missing(item, "name");
+        findings.missing(item, "name", "write `name: NAME`");
         return None;
     };
     let name = findings.text(&field)?;
@@ -99,7 +99,7 @@ fn read_source(object: &Field<'_>, findings: &mut Findings<'_>) -> Option<(Value
         (Some(value), None) => Some((ValueSource::Value(read_value(&value, findings)?), findings.site(&value), value.path)),
         (None, Some(from)) => read_from(&from, findings),
         (None, None) => {
-            findings.missing(object, "value").hint("write `value: …`, or `from: {env: NAME}` to take it from your environment");
+            findings.missing(object, "value", "write `value: …`, or `from: {env: NAME}` to take it from your environment");
             None
         }
     }
@@ -123,8 +123,7 @@ fn read_from(from: &Field<'_>, findings: &mut Findings<'_>) -> Option<(ValueSour
         return None;
     }
     let Some(field) = from.get("env") else {
-        // An unknown source was already reported as an unknown key.
-        findings.missing(from, "env");
+        findings.missing(from, "env", "write `env: NAME`");
         return None;
     };
     let name = findings.text(&field)?;
@@ -172,12 +171,12 @@ pub fn resolve(entries: &[EnvEntry], environment: &Environment) -> Result<Vec<En
             None => mistakes.push(missing(&entry.source, &entry.site, &entry.key)),
         }
     }
-    if mistakes.is_empty() { Ok(values) } else { Err(ConfigError::Invalid { mistakes }) }
+    if mistakes.is_empty() { Ok(values) } else { Err(ConfigError::invalid(mistakes)) }
 }
 
 pub fn resolve_token(token: &TokenSource, environment: &Environment) -> Result<Secret, ConfigError> {
     let found = look_up(&token.source, environment);
-    found.ok_or_else(|| ConfigError::Invalid { mistakes: vec![missing(&token.source, &token.site, &token.key)] })
+    found.ok_or_else(|| ConfigError::invalid(vec![missing(&token.source, &token.site, &token.key)]))
 }
 
 fn look_up(source: &ValueSource, environment: &Environment) -> Option<Secret> {
@@ -188,14 +187,16 @@ fn look_up(source: &ValueSource, environment: &Environment) -> Option<Secret> {
 }
 
 fn missing(source: &ValueSource, site: &Site, key: &str) -> Mistake {
-    // A token pasted in the place of a variable's name is not repeated: names are in capitals.
-    let name = match source {
-        ValueSource::Env(name) if key != "api_token" || !name.bytes().any(|b| b.is_ascii_lowercase()) => name.as_str(),
-        _ => "named here",
+    let subject = match source {
+        ValueSource::Env(name) if !may_be_token(key, name) => format!("the environment variable `{name}`"),
+        _ => "the environment variable named here".to_owned(),
     };
-    let subject =
-        if name == "named here" { "the environment variable named here".to_owned() } else { format!("the environment variable `{name}`") };
     let mut mistake = Mistake::new(site.clone(), Some(key.to_owned()), format!("{subject} is empty or not set"));
     mistake.hint("export it, or write it into a `.env` file beside this one");
     mistake
+}
+
+/// A token pasted where `api_token` wants a variable's name looks like a name, but not in capitals.
+fn may_be_token(key: &str, name: &str) -> bool {
+    key == "api_token" && name.bytes().any(|b| b.is_ascii_lowercase())
 }

@@ -17,7 +17,7 @@ impl<'a> Field<'a> {
 
     /// The value of a key. A key without a value (`domains:` and nothing behind) counts as absent.
     pub fn get(&self, key: &str) -> Option<Field<'a>> {
-        self.named(key).filter(|field| !matches!(field.value, Value::Empty(..)))
+        self.named(key).filter(|field| !field.is_empty())
     }
 
     /// The value of a key, be it empty.
@@ -25,6 +25,10 @@ impl<'a> Field<'a> {
         let Value::Dict(_, dict) = self.value else { return None };
         let path = if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
         dict.get(key).map(|value| Field { path, value })
+    }
+
+    pub fn is_empty(&self) -> bool {
+        matches!(self.value, Value::Empty(..))
     }
 
     pub fn is_object(&self) -> bool {
@@ -69,7 +73,7 @@ impl<'a> Field<'a> {
     pub fn kind(&self) -> &'static str {
         match self.value {
             Value::String(..) | Value::Char(..) => "a string",
-            Value::Bool(..) => "true or false",
+            Value::Bool(..) => "a boolean",
             Value::Num(..) => "a number",
             Value::Empty(..) => "nothing",
             Value::Dict(..) => "an object",

@@ -30,8 +30,12 @@ impl<'a> Findings<'a> {
     /// The warnings when there is no mistake, else the mistakes; both in the order of the file.
     pub fn finish(mut self) -> Result<Vec<Mistake>, ConfigError> {
         self.warnings.sort_by_key(Mistake::start);
-        self.mistakes.sort_by_key(Mistake::start);
-        if self.mistakes.is_empty() { Ok(self.warnings) } else { Err(ConfigError::Invalid { mistakes: self.mistakes }) }
+        self.warnings.truncate(super::error::SHOWN);
+        if self.mistakes.is_empty() {
+            Ok(self.warnings.into_iter().map(Mistake::placed).collect())
+        } else {
+            Err(ConfigError::invalid(self.mistakes))
+        }
     }
 
     /// Notes what is wrong with a field's value.
@@ -48,14 +52,19 @@ impl<'a> Findings<'a> {
         self.warnings.last_mut().expect("invariant: pushed above")
     }
 
-    /// Notes that a key is missing in an object; points at the object's own key.
-    pub fn missing(&mut self, object: &Field<'_>, key: &str) -> &mut Mistake {
+    /// Notes that a key is missing in an object; points at the object's own key. Quiet when a
+    /// misspelled key was already reported that means this one.
+    pub fn missing(&mut self, object: &Field<'_>, key: &str, hint: &str) {
         let empty = object.named(key);
         let message = if empty.is_some() { format!("`{key}` has no value") } else { format!("`{key}` is missing") };
         let path = if object.path.is_empty() { key.to_owned() } else { format!("{}.{key}", object.path) };
+        if self.document.is_meant(&path) {
+            return;
+        }
         let site = self.site(empty.as_ref().unwrap_or(object));
-        self.mistakes.push(Mistake::new(site, Some(path), message));
-        self.mistakes.last_mut().expect("invariant: pushed above")
+        let mut mistake = Mistake::new(site, Some(path), message);
+        mistake.hint(hint);
+        self.mistakes.push(mistake);
     }
 
     /// Where a field stands: its value, or its key when the value has no text of its own.
@@ -74,9 +83,18 @@ impl<'a> Findings<'a> {
         self.document.place(&field.path).and_then(|place| place.written.as_deref())
     }
 
-    /// Its value may be a secret: no message quotes it.
+    /// Whether a message may quote the value in passing: it is shown in the file, and short.
+    fn is_quotable(&self, field: &Field<'_>, text: &str) -> bool {
+        !self.is_hidden(field) && text.len() <= 40
+    }
+
     fn is_hidden(&self, field: &Field<'_>) -> bool {
         self.document.place(&field.path).is_some_and(|place| place.hidden)
+    }
+
+    /// The value as a message may have it.
+    pub fn quoted(&self, field: &Field<'_>, text: &str) -> String {
+        if self.is_hidden(field) { "the value".to_owned() } else { format!("`{text}`") }
     }
 
     /// A string that is not empty.
@@ -89,10 +107,25 @@ impl<'a> Findings<'a> {
         None
     }
 
-    /// A string that another type understands; its refusal is the message.
+    /// A string on one line.
+    pub fn word<'f>(&mut self, field: &Field<'f>) -> Option<&'f str> {
+        let text = self.text(field)?;
+        if text.contains('\n') || self.document.source.shown().get(self.span(field)).is_some_and(|shown| shown.trim_end().contains('\n')) {
+            let message = format!("`{}` runs over more than one line", field.path);
+            self.mistake(field, message).hint("check how the lines below it are indented");
+            return None;
+        }
+        Some(text)
+    }
+
+    /// A word that another type understands; its refusal is the message.
     pub fn parse<T: FromStr<Err: Display>>(&mut self, field: &Field<'_>) -> Option<T> {
-        match self.text(field)?.parse() {
+        match self.word(field)?.parse() {
             Ok(value) => Some(value),
+            Err(_) if self.is_hidden(field) => {
+                self.mistake(field, format!("`{}` is not valid", field.path)).hint("write its value on the line of the key");
+                None
+            }
             Err(refusal) => {
                 self.mistake(field, refusal.to_string());
                 None
@@ -110,12 +143,13 @@ impl<'a> Findings<'a> {
 
     /// One of a few words.
     pub fn choice<T: Copy>(&mut self, field: &Field<'_>, choices: &[(&'static str, T)]) -> Option<T> {
-        let text = self.text(field)?;
+        let text = if field.text().is_some() { self.word(field)? } else { "" };
         if let Some((_, value)) = choices.iter().find(|(word, _)| *word == text) {
             return Some(*value);
         }
         let words = choices.iter().map(|(word, _)| format!("`{word}`")).collect::<Vec<_>>().join(" or ");
-        let mistake = self.mistake(field, format!("`{}` must be {words}, not `{text}`", field.path));
+        let found = self.found(field);
+        let mistake = self.mistake(field, format!("`{}` must be {words}, not {found}", field.path));
         if let Some(meant) = nearest(text, choices.iter().map(|(word, _)| *word)) {
             mistake.hint(format!("did you mean `{meant}`?"));
         }
@@ -161,21 +195,24 @@ impl<'a> Findings<'a> {
 
     /// The value itself when it is a short scalar, else what it is.
     fn found(&self, field: &Field<'_>) -> String {
-        let text = field.text().or_else(|| self.written(field)).filter(|text| text.len() <= 40 && !self.is_hidden(field));
+        let text = field.text().or_else(|| self.written(field)).filter(|text| self.is_quotable(field, text));
         text.map_or_else(|| field.kind().to_owned(), |text| format!("`{text}`"))
     }
 
     /// Notes that a value is of another kind than its key wants.
     pub fn wrong_kind(&mut self, field: &Field<'_>, wanted: &str) -> &mut Mistake {
-        let written = self.written(field).filter(|_| !self.is_hidden(field)).map(str::to_owned);
+        let written = self.written(field).filter(|text| self.is_quotable(field, text)).map(str::to_owned);
         let message = match &written {
+            None if field.is_empty() => format!("`{}` has no value", field.path),
             Some(written) => format!("`{}` must be {wanted}, not {} (`{written}`)", field.path, field.kind()),
             None => format!("`{}` must be {wanted}, not {}", field.path, field.kind()),
         };
+        let text = field.text().filter(|text| !text.contains('"') && self.is_quotable(field, text));
         let mistake = self.mistake(field, message);
-        if let (Some(written), "a string") = (written, wanted) {
-            mistake.hint(format!("quote it: `\"{written}\"`"));
+        match (written, text, wanted) {
+            (Some(written), _, "a string") => mistake.hint(format!("quote it: `\"{written}\"`")),
+            (_, Some(text), "a list") => mistake.hint(format!("write it as a list: `[\"{text}\"]`")),
+            _ => mistake,
         }
-        mistake
     }
 }

@@ -8,65 +8,58 @@ use super::spelling::camel_case;
 /// A value and the comment behind it: old secrets live on in comments.
 pub fn with_comment(text: &str, value: &Range<usize>) -> Range<usize> {
     let end = value.end.min(text.len());
-    let rest = text[end..].split(['\n', '\r']).next().unwrap_or_default();
-    if rest.trim_start_matches([' ', '\t', ',']).starts_with('#') { value.start..end + rest.len() } else { value.start..end }
+    let begin = value.start.min(end);
+    // The span of a block scalar runs on to the next key.
+    let end = begin + text[begin..end].trim_end().len();
+    let rest = &text[end..];
+    if !rest.trim_start_matches([' ', '\t', ',']).starts_with('#') {
+        return begin..end;
+    }
+    begin..end + rest.find(['\n', '\r']).unwrap_or(rest.len())
 }
 
-/// What to hide in a text that could not be parsed: everything but the keys themselves and what
-/// follows a known key that is not private. Errs on the side of hiding.
+/// What to hide in a text that could not be parsed, where nothing is known for sure: every line but
+/// those that plainly hold one public key and its value. Known keys and marks stay visible in all.
 pub fn unparsed(text: &str, shape: &Shape) -> Vec<Range<usize>> {
     let mut hidden = Vec::new();
-    let mut public = false;
-    let mut position = 0;
-    for word in words(text) {
-        let is_key = is_followed_by_separator(text, word.end);
-        if !public && !is_key {
-            hidden.push(position..word.end);
-        } else if !public {
-            hidden.push(position..word.start);
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        if !is_public(line, shape) {
+            let words = words(line).filter(|word| line[word.clone()] != *"-" && known_key(&line[word.clone()], shape).is_none());
+            hidden.extend(words.map(|word| start + word.start..start + word.end));
         }
-        if is_key {
-            public = is_public(&text[word.clone()], shape);
-        }
-        position = word.end;
+        start += line.len();
     }
-    if !public {
-        hidden.push(position..text.len());
-    }
-    hidden.into_iter().flat_map(|span| without_marks(text, span)).collect()
+    hidden
 }
 
-/// Runs of characters that a key may have.
-fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
-    let is_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+/// One public key at the beginning of a line, and behind it nothing that could be a second one.
+fn is_public(line: &str, shape: &Shape) -> bool {
+    let Some(separator) = line.find([':', '=']) else { return false };
+    let (before, value) = (&line[..separator], &line[separator + 1..]);
+    let key = before.trim().trim_start_matches("- ").trim_matches([' ', '"', '\'']);
+    let has_second = value.contains(['=', '#']) || value.contains(": ") || value.contains("\":") || value.trim_end().ends_with(':');
+    !has_second && known_key(key, shape).is_some_and(|private| !private)
+}
+
+/// What stands between spaces and marks.
+fn words(line: &str) -> impl Iterator<Item = Range<usize>> {
+    let is_mark = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '[' | ']' | '{' | '}' | ',' | ':' | '=' | '#');
     let mut rest = 0;
     std::iter::from_fn(move || {
-        let start = rest + text[rest..].find(is_word)?;
-        let end = text[start..].find(|c| !is_word(c)).map_or(text.len(), |length| start + length);
+        let start = rest + line[rest..].find(|c| !is_mark(c))?;
+        let end = line[start..].find(is_mark).map_or(line.len(), |length| start + length);
         rest = end;
         Some(start..end)
     })
 }
 
-/// A key ends in `:` and a space or line end (YAML), in `":` (JSON), or in ` =` (TOML).
-fn is_followed_by_separator(text: &str, end: usize) -> bool {
-    let rest = &text[end..];
-    let (quoted, rest) = match rest.strip_prefix(['"', '\'']) {
-        Some(rest) => (true, rest),
-        None => (false, rest),
-    };
-    let rest = rest.trim_start_matches([' ', '\t']);
-    match rest.strip_prefix(':') {
-        Some(after) => quoted || after.is_empty() || after.starts_with([' ', '\t', '\n', '\r']),
-        None => rest.starts_with('='),
-    }
-}
-
-fn is_public(word: &str, shape: &Shape) -> bool {
-    // The same word may be a key at several places; one private place makes it private.
+/// Whether a word is a key of the table, and a private one. The same word may be a key at several
+/// places; one private place makes it private.
+fn known_key(word: &str, shape: &Shape) -> Option<bool> {
     let mut places = Vec::new();
     collect(word, shape, false, &mut places);
-    !places.is_empty() && places.iter().all(|private| !private)
+    places.into_iter().reduce(|any, private| any || private)
 }
 
 fn collect(word: &str, shape: &Shape, private: bool, places: &mut Vec<bool>) {
@@ -85,26 +78,6 @@ fn collect(word: &str, shape: &Shape, private: bool, places: &mut Vec<bool>) {
     }
 }
 
-/// Spaces, line ends, quotes and brackets stay visible: they are what a syntax error is about.
-fn without_marks(text: &str, span: Range<usize>) -> Vec<Range<usize>> {
-    let is_mark = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '[' | ']' | '{' | '}' | ',' | ':' | '=' | '-' | '#');
-    let mut spans = Vec::new();
-    let mut start = None;
-    for (offset, c) in text[span.clone()].char_indices() {
-        let byte = span.start + offset;
-        match (is_mark(c), start) {
-            (true, Some(begin)) => {
-                spans.push(begin..byte);
-                start = None;
-            }
-            (false, None) => start = Some(byte),
-            _ => {}
-        }
-    }
-    spans.extend(start.map(|begin| begin..span.end));
-    spans
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -113,24 +86,25 @@ mod tests {
     use crate::config::keys::APP;
     use crate::config::source::Source;
 
-    fn shown(text: &str) -> String {
-        Source::new(Path::new("haloy.yaml"), text, &unparsed(text, &APP)).shown().to_owned()
-    }
-
     #[test]
     fn a_text_that_is_not_parsed_shows_what_is_surely_no_secret() {
-        let text = "name: shop\nenv:\n  - name: KEY\n    value: \"hunter2\n      hunter3\n  - KEY2=hunter4\nport: [80\n";
-        assert_eq!(shown(text), "name: shop\nenv:\n  - name: KEY\n    value: \"*******\n      *******\n  - ****=*******\nport: [80\n");
-        assert_eq!(shown("api_token: hunter2\n"), "api_token: *******\n");
-        assert_eq!(
-            shown("env:\n  DB: postgres://u:hunter2@h/d\n"),
-            "env:\n  DB: ********:**:*******@***\n".replace(":**:", "://*:").replace('@', "*")
-        );
-        assert_eq!(
-            shown(r#"{"name": "a", "env": [{"name": "K", "value": "hunter2"}]"#),
-            r#"{"name": "a", "env": [{"name": "K", "value": "*******"}]"#
-        );
-        assert_eq!(shown("[[env]]\nname = \"K\"\nvalue = \"hunter2\n"), "[[***]]\nname = \"K\"\nvalue = \"*******\n");
+        for (text, expected) in [
+            ("name: shop\nimage: nginx:1.27\nport: [80\n", "name: shop\nimage: nginx:1.27\nport: [80\n"),
+            ("  - name: KEY\n    value: \"hunter2\n      hunter3\n", "  - name: KEY\n    value: \"*******\n      *******\n"),
+            ("env:\n  - KEY=hunter2\n", "env:\n  - ***=*******\n"),
+            ("env:\n  DB: hunter2@h\n", "env:\n  **: *********\n"),
+            ("  KEY: hunter2image:\n", "  ***: ************:\n"),
+            ("port: 80\napi_tok hunter2\n", "port: 80\n******* *******\n"),
+            ("  - name: KEY value: hunter2\n", "  - name: *** value: *******\n"),
+            ("  - \"name\": \"KEY\",\n", "  - \"name\": \"KEY\",\n"),
+            ("image: nginx:1.27 # hunter2\n", "image: *****:**** # *******\n"),
+            ("api_token: hunter2\n", "api_token: *******\n"),
+            (r#"[{"name": "K", "value": "hunter2"}"#, r#"[{"name": "*", "value": "*******"}"#),
+            ("name = \"K\"\nvalue = \"hunter2\n", "name = \"K\"\nvalue = \"*******\n"),
+        ] {
+            let shown = Source::new(Path::new("haloy.yaml"), text, &unparsed(text, &APP));
+            assert_eq!(shown.shown(), expected);
+        }
     }
 
     #[test]

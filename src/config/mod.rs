@@ -54,6 +54,8 @@ pub use source::find;
 
 use document::Document;
 
+use crate::term::Terminal;
+
 /// A valid configuration file.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -68,5 +70,6 @@ pub struct Config {
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
     let document = Document::read(path, &keys::APP)?;
     let (targets, warnings) = app::read(&document)?;
-    Ok(Config { path: path.to_owned(), targets, warnings: warnings.iter().map(Mistake::render).collect() })
+    let colour = Terminal::detect().colour;
+    Ok(Config { path: path.to_owned(), targets, warnings: warnings.iter().map(|warning| warning.render(colour)).collect() })
 }

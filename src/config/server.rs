@@ -3,7 +3,13 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::error::ConfigError;
+/// How a server is written.
+pub const EXAMPLE: &str = "write the host alone, like `haloy.example.com` or `localhost:9999`";
+
+/// Why a text names no server; does not repeat the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotAServer(&'static str);
 
 /// `haloy.example.com`, `localhost:9999`, `203.0.113.7`, `[::1]:9999`: host in lower case, A-labels
 /// (RFC 5890), IPv6 in brackets.
@@ -15,11 +21,11 @@ pub struct ServerName {
 
 impl ServerName {
     /// Accepts a scheme before and a slash behind, which people paste; see [`has_scheme`].
-    pub fn parse(written: &str) -> Result<Self, ConfigError> {
-        let refuse = |reason| Err(ConfigError::ServerName { written: written.to_owned(), reason });
+    pub fn parse(written: &str) -> Result<Self, NotAServer> {
+        let refuse = |reason| Err(NotAServer(reason));
         let text = without_scheme(written).trim_end_matches('/');
         if text.contains(['/', '?', '#', '@']) {
-            return refuse("it is a host alone, without a path or a user");
+            return refuse("a server is a host alone, without a path or a user");
         }
         let (host, port) = match split_port(text) {
             Some((host, port)) => match port.parse() {

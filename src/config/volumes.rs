@@ -47,7 +47,7 @@ pub fn read(field: &Field<'_>, findings: &mut Findings<'_>) -> Vec<Mount> {
 }
 
 fn read_one(item: &Field<'_>, findings: &mut Findings<'_>) -> Option<Mount> {
-    let text = findings.text(item)?;
+    let text = findings.word(item)?;
     let mut parts = text.splitn(3, ':');
     let (Some(source), Some(target)) = (parts.next(), parts.next()) else {
         findings.mistake(item, format!("the volume `{text}` does not say where it is mounted")).hint("write `name:/path/in/the/container`");

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use figment::value::Num;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::options::{AliasLimits, DuplicateKeyPolicy, NonFiniteFloatPolicy};
+use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{Error, Location, MessageFormatter as _, Spanned, UserMessageFormatter};
 
 use super::tree::{Key, Kind, Node, Parsed, SyntaxError};
@@ -14,6 +14,10 @@ use super::tree::{Key, Kind, Node, Parsed, SyntaxError};
 /// What anchors may grow to when they are repeated. A file that a person wrote stays far below;
 /// one that doubles itself twenty times is refused within milliseconds.
 const REPEATED_NODES: usize = 20_000;
+const NODES: usize = 100_000;
+
+/// Nobody's configuration is nested deeper; each level costs stack.
+const DEPTH: usize = 16;
 
 /// The tree of a YAML or JSON text. A repeated key does not end the reading: it is reported beside
 /// the tree in which its first value stands.
@@ -40,7 +44,8 @@ fn read(text: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<Node, Error> {
         duplicate_keys: duplicate_keys,
         // The text as written is kept beside the number, so nothing is lost.
         non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
-        alias_limits: alias_limits(),
+        budget: serde_saphyr::budget! { max_depth: DEPTH, flow_nesting_limit: DEPTH, max_nodes: NODES },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: REPEATED_NODES, max_replay_stack_depth: DEPTH },
         with_snippet: false,
     };
     if text.trim().is_empty() {
@@ -48,10 +53,6 @@ fn read(text: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<Node, Error> {
     }
     let root: Spanned<Raw> = serde_saphyr::from_str_with_options(text, options)?;
     Ok(lower(root, text))
-}
-
-fn alias_limits() -> AliasLimits {
-    serde_saphyr::alias_limits! { max_total_replayed_events: REPEATED_NODES, max_replay_stack_depth: 16 }
 }
 
 /// A node as the parser hands it over, with its two places: where it is used and where it is defined.
@@ -168,7 +169,13 @@ fn position(location: &Location, text: &str) -> Range<usize> {
 
 fn syntax_error(error: &Error, text: &str) -> SyntaxError {
     let error = error.without_snippet();
-    let message = match error {
+    let place = if matches!(error, Error::DuplicateMappingKey { .. }) { bytes } else { position };
+    SyntaxError { message: message(error), span: error.location().map(|location| place(&location, text)) }
+}
+
+fn message(error: &Error) -> String {
+    match error {
+        Error::AliasError { error, .. } => message(error),
         Error::DuplicateMappingKey { key: Some(key), .. } => format!("the key `{key}` is written twice"),
         Error::DuplicateMappingKey { key: None, .. } => "a key is written twice".to_owned(),
         Error::ExternalMessage { msg, .. } => msg.clone(),
@@ -178,6 +185,5 @@ fn syntax_error(error: &Error, text: &str) -> SyntaxError {
         Error::Unexpected { expected, .. } if expected.contains("string") => "a key must be a word".to_owned(),
         Error::MultipleDocuments { .. } => "the file holds more than one document: keep one, without `---` between".to_owned(),
         other => UserMessageFormatter.format_message(other).into_owned(),
-    };
-    SyntaxError { message, span: error.location().map(|location| position(&location, text)) }
+    }
 }
