@@ -26,7 +26,11 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         let text = text.trim();
         let path = text.strip_prefix("unix:").map(|path| path.strip_prefix("//").unwrap_or(path)).unwrap_or(text);
-        if path.starts_with('/') { Ok(Self::Unix(path.into())) } else { ServerName::parse(text).map(Self::Tcp) }
+        if path.starts_with('/') {
+            return Ok(Self::Unix(path.into()));
+        }
+        let refused = |source| ConfigError::ServerName { written: text.to_owned(), source };
+        ServerName::parse(text).map(Self::Tcp).map_err(refused)
     }
 }
 
