@@ -129,11 +129,7 @@ impl Call<'_> {
 
     async fn read_json<T: DeserializeOwned>(&self, response: Response<Incoming>) -> Result<T, ClientError> {
         let bytes = self.read(response).await?;
-        serde_json::from_slice(&bytes).map_err(|error| ClientError::Answer {
-            server: self.api.server(),
-            request: self.name(),
-            source: error.into(),
-        })
+        serde_json::from_slice(&bytes).map_err(|error| self.misunderstood(error))
     }
 
     async fn read(&self, response: Response<Incoming>) -> Result<Bytes, ClientError> {
@@ -167,6 +163,10 @@ impl Call<'_> {
         ClientError::NoAnswer { server: self.api.server(), request: self.name(), seconds: after.as_secs() }
     }
 
+    fn misunderstood(&self, source: serde_json::Error) -> ClientError {
+        ClientError::Answer { server: self.api.server(), request: self.name(), source }
+    }
+
     fn broken(&self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ClientError {
         ClientError::Broken { server: self.api.server(), request: self.name(), source: error.into() }
     }
@@ -181,8 +181,19 @@ pub struct EventStream<'a> {
 }
 
 impl EventStream<'_> {
+    /// The data of the next event that is a `T`; `None` when the server ended the stream. Others are
+    /// passed over: a newer server may have more to say than this client understands.
+    pub async fn next_of<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ClientError> {
+        while let Some(event) = self.next().await? {
+            if let Ok(value) = serde_json::from_str(&event.data) {
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
+    }
+
     /// The next event; `None` when the server ended the stream. Dropping the future loses nothing.
-    pub async fn next(&mut self) -> Result<Option<Event>, ClientError> {
+    async fn next(&mut self) -> Result<Option<Event>, ClientError> {
         loop {
             if let Some(event) = self.ready.next() {
                 return Ok(Some(event));

@@ -71,7 +71,7 @@ pub enum ClientError {
         server: String,
         request: String,
         #[source]
-        source: Cause,
+        source: serde_json::Error,
     },
     #[error("the event stream of `{server}` is not understood")]
     Stream {
@@ -99,6 +99,12 @@ pub enum ClientError {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Detail(String);
+
+/// The server was reached and its certificate was not accepted.
+fn distrusts(error: &io::Error) -> bool {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    matches!(cause, Some(rustls::Error::InvalidCertificate(_)))
+}
 
 fn quoted(body: &str) -> String {
     let line = body.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
@@ -139,6 +145,11 @@ impl Report for ClientError {
             Self::SeveralServers { .. } => "write `server: HOST` into the configuration or pass `--server HOST`".to_owned(),
             Self::NoToken { server, .. } => {
                 format!("run `haloy admin api token` on the server, then here `haloy server add {server} TOKEN`")
+            }
+            Self::Connect { source, .. } if distrusts(source) => {
+                "use the name that the server's certificate is for; a server without one is \
+                reached by `ssh -L 9999:127.0.0.1:9999 HOST` and `--server localhost`"
+                    .to_owned()
             }
             Self::Connect { local: true, .. } => "is the daemon running? start it with `haloy daemon`".to_owned(),
             Self::Connect { local: false, .. } => "check the server's name, and on the server that `haloyd` runs".to_owned(),

@@ -20,6 +20,7 @@ mod failure;
 mod hooks;
 mod logs;
 mod origin;
+mod patience;
 mod power;
 mod progress;
 mod rollback;

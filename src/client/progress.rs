@@ -19,7 +19,7 @@ pub struct Progress {
 
 impl Progress {
     pub fn start(terminal: Terminal, quiet: bool) -> Self {
-        let spinner = (terminal.progress && !quiet).then(Spinner::start);
+        let spinner = (terminal.progress && !quiet).then(|| Spinner::start("waiting for the server"));
         Self { terminal, spinner, quiet, began: None, current: None }
     }
 

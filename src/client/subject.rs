@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::client::Servers;
-use crate::config::{self, Config, Environment, Target};
+use crate::config::{self, Config, ConfigError, Environment, Target};
 use crate::names::AppName;
 use crate::paths;
 use crate::term::{self, Terminal};
@@ -133,13 +133,14 @@ fn nearby(globals: &Globals) -> Option<Config> {
     config::find(globals.config.as_deref()).and_then(|path| config::load(&path)).ok()
 }
 
-/// The server alone, for commands about no particular app. A configuration is used when there is one.
+/// The server alone, for commands about no particular app. A configuration is used when there is one;
+/// one that cannot be used matters only to those who did not name a server.
 pub fn server(globals: &Globals) -> Result<Api, ClientError> {
-    let given = globals.config.is_some() || globals.server.is_none();
-    let project = match config::find(globals.config.as_deref()) {
-        Ok(path) if given => Some(Project::from_config(config::load(&path)?, None)?),
-        Err(error) if globals.config.is_some() => return Err(error.into()),
-        _ => nearby(globals).and_then(|config| Project::from_config(config, None).ok()),
+    let project = match Project::read(globals, None) {
+        Ok(project) => Some(project),
+        Err(ClientError::Config(ConfigError::NotFound { .. })) if globals.config.is_none() => None,
+        Err(_) if globals.config.is_none() && globals.server.is_some() => None,
+        Err(error) => return Err(error),
     };
     api(globals, project.as_ref())
 }

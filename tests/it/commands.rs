@@ -112,6 +112,22 @@ fn following_logs_shows_lines_at_once() {
 }
 
 #[test]
+fn following_logs_goes_on_after_a_broken_connection() {
+    let api = FakeApi::start();
+    let first = Answer::Events(vec![log_line(1, "before")], End::Break);
+    // The line that was seen comes again; what is no line is from a newer server.
+    let later = log_line(1, "after").replace("09:30:00Z", "09:30:01Z");
+    let second = Answer::Events(vec![log_line(1, "before"), "event: news\ndata: {}\n\n".to_owned(), later], End::Close);
+    api.on(APP, [Answer::Json(200, status(&[replica(1, "healthy", None)]))]).on(LOGS, [first.clone(), second, first]);
+    let home = home(&api, "");
+    let run = home.haloy(&["logs", "-f", "--tail", "5"]);
+    has(&run.stderr, &["broke during `GET /v1/apps/shop/logs`", "trying again in 500 ms"]);
+    assert_eq!(run.ok(), "before\nafter\n");
+    assert!(api.received_on(LOGS)[1].line.ends_with("?follow=true&since=2026-11-21T09:30:00Z"), "{:?}", api.received_on(LOGS));
+    has(&home.haloy(&["logs"]).fails(1), &["error: the connection to `", "broke during"]);
+}
+
+#[test]
 fn stop_start_and_restart() {
     let api = FakeApi::start();
     api.on(EVENTS, [done()]);

@@ -6,6 +6,7 @@ mod commands;
 mod deploy;
 mod personas;
 mod servers;
+mod terminal;
 mod validate;
 mod watching;
 
@@ -13,3 +14,5 @@ mod watching;
 mod fake_api;
 #[path = "../support/program.rs"]
 mod program;
+#[path = "../support/terminal.rs"]
+mod terminal_support;

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::deploy::home;
-use crate::fake_api::{Answer, End, FakeApi, accepted, job, phase, problem};
+use crate::fake_api::{Answer, End, FakeApi, accepted, event, job, phase, problem};
 use crate::program::has;
 
 const DEPLOY: &str = "POST /v1/apps/shop/deploy";
@@ -15,7 +15,8 @@ fn a_broken_connection_is_resumed_behind_the_last_event() {
     let api = FakeApi::start();
     let first = Answer::Events(vec![phase(1, 0, "preparing"), phase(2, 100, "starting")], End::Break);
     // The server may repeat what was seen already; it is not shown twice.
-    let second = Answer::Events(vec![phase(2, 100, "starting"), phase(3, 200, "checking"), phase(4, 2000, "done")], End::Close);
+    let unknown = event(3, 150, json!({ "type": "weather", "sunny": true }));
+    let second = Answer::Events(vec![phase(2, 100, "starting"), unknown, phase(4, 200, "checking"), phase(5, 2000, "done")], End::Close);
     api.on(DEPLOY, [accepted(7, 0)]).on(EVENTS, [first, second]);
     let run = home(&api, "").haloy(&["deploy"]);
     has(

@@ -2,9 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Instant;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -14,8 +13,6 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
-
-use crate::program::DEADLINE;
 
 /// The token that [`FakeApi`] accepts.
 pub const TOKEN: &str = "haloy_0123456789abcdef";
@@ -50,7 +47,6 @@ pub enum Answer {
 #[derive(Default)]
 struct Shared {
     inner: Mutex<Inner>,
-    arrived: Condvar,
 }
 
 #[derive(Default)]
@@ -125,17 +121,6 @@ impl FakeApi {
         received.retain(|request| request.line.split('?').next() == Some(line));
         received
     }
-
-    /// Waits for the `count`th request of one kind.
-    pub fn wait_for(&self, line: &str, count: usize) {
-        let deadline = Instant::now() + DEADLINE;
-        let mut inner = self.shared.inner.lock().expect("lock");
-        while inner.received.iter().filter(|request| request.line.split('?').next() == Some(line)).count() < count {
-            let rest = deadline.saturating_duration_since(Instant::now());
-            assert!(!rest.is_zero(), "request {count} of `{line}` never came");
-            inner = self.shared.arrived.wait_timeout(inner, rest).expect("lock").0;
-        }
-    }
 }
 
 impl Drop for FakeApi {
@@ -159,7 +144,6 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
 
     let mut inner = shared.inner.lock().expect("lock");
     inner.received.push(received);
-    shared.arrived.notify_all();
     if !authorised {
         return respond(problem(401, "unauthorized", "the token is not known", None));
     }
