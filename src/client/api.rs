@@ -15,11 +15,12 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::secret::Secret;
-use crate::wire::Problem;
+use crate::wire::{Problem, routes};
 
 use super::address::Address;
 use super::connection;
 use super::error::ClientError;
+use super::origin;
 use super::sse::{Event, Parser};
 
 /// From the request's last byte to the response's head, and for a whole answer that is no stream.
@@ -113,6 +114,9 @@ impl Call<'_> {
             .header(ACCEPT, "application/json, text/event-stream, application/problem+json");
         if !body.is_empty() {
             request = request.header(CONTENT_TYPE, "application/json");
+        }
+        if let (&Method::POST, Some(performer)) = (&self.method, origin::performer()) {
+            request = request.header(routes::PERFORMER, performer);
         }
         if let Some(seq) = last_event {
             request = request.header("last-event-id", seq);

@@ -46,10 +46,8 @@ mod yaml;
 use std::path::{Path, PathBuf};
 
 pub use app::Target;
-pub use env::{EnvEntry, TokenSource, ValueSource};
 pub use environment::Environment;
 pub use error::ConfigError;
-pub use mistake::Mistake;
 pub use source::find;
 
 use document::Document;

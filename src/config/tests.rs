@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 
 use super::document::Document;
+use super::env::ValueSource;
+use super::mistake::Mistake;
 use super::source::Format;
 use super::*;
 use crate::error::Report as _;

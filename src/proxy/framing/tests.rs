@@ -1,3 +1,5 @@
+//! Message framing, byte by byte.
+
 use super::*;
 
 fn feed(bytes: &[u8]) -> Result<Progress, Ambiguous> {

@@ -1,3 +1,5 @@
+//! Changes through the API: accepted, refused, written down.
+
 use serde_json::json;
 
 use super::server::{SECRET, Server, app, deploy_request};

@@ -1,3 +1,5 @@
+//! The OpenAPI document: committed, complete, and true about tokens.
+
 use std::path::Path;
 
 use http::{Method, Request};

@@ -1,3 +1,5 @@
+//! Logs as a stream, from an engine that the test plays.
+
 use super::engine::Engine;
 use super::server::{Events, SOON, Sent, Server, app};
 use crate::daemon::api::serve::Limits;
