@@ -124,7 +124,7 @@ impl Call<'_> {
         if let Some(credential) = &self.api.credential {
             let origin = &credential.origin;
             let mut value = HeaderValue::try_from(format!("Bearer {}", credential.token.expose()))
-                .map_err(|_| ClientError::Usage(format!("the token from {origin} has characters that no token has")))?;
+                .map_err(|_| ClientError::TokenCharacters { origin: origin.clone() })?;
             value.set_sensitive(true);
             request = request.header(AUTHORIZATION, value);
         }

@@ -69,7 +69,7 @@ fn split<'a>(first: Option<&'a str>, second: Option<&str>) -> Result<(Option<&'a
         (Some(word), None) => Ok(word.parse().map_or((first, None), |job| (None, Some(job)))),
         (_, None) => Ok((None, None)),
         (_, Some(job)) => {
-            let job = job.parse().map_err(|_| ClientError::Usage(format!("`{job}` is not a job number")))?;
+            let job = job.parse().map_err(|_| ClientError::JobNumber { word: job.to_owned() })?;
             Ok((first, Some(job)))
         }
     }

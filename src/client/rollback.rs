@@ -65,7 +65,7 @@ fn split<'a>(first: Option<&'a str>, second: Option<&str>) -> Result<(Option<&'a
         (Some(word), None) => Ok(word.parse().map_or((first, None), |id| (None, Some(id)))),
         (_, None) => Ok((None, None)),
         (_, Some(id)) => {
-            let id = id.parse().map_err(|error| ClientError::Usage(format!("{error}")))?;
+            let id = id.parse()?;
             Ok((first, Some(id)))
         }
     }

@@ -54,8 +54,8 @@ impl Project {
         let Config { path, mut targets, warnings } = config;
         warnings.iter().for_each(|warning| term::words(warning));
         targets.retain(|target| wanted.is_none_or(|name| target.spec.name == *name));
-        let several = || ClientError::Usage(format!("`{}` does not describe exactly one app", path.display()));
-        let target = targets.pop().filter(|_| targets.is_empty()).ok_or_else(several)?;
+        let target = targets.pop().filter(|_| targets.is_empty());
+        let target = target.ok_or_else(|| ClientError::NotOneApp { path: path.clone() })?;
         let environment = Environment::load(folder(&path), &paths::client_config())?;
         Ok(Self { path, target, environment })
     }
@@ -72,7 +72,7 @@ pub fn folder(path: &Path) -> &Path {
 
 pub fn chosen_path(globals: &Globals, word: Option<&str>) -> Result<Option<PathBuf>, ClientError> {
     match (&globals.config, word) {
-        (Some(_), Some(word)) => Err(ClientError::Usage(format!("the configuration is given twice: with `--config` and as `{word}`"))),
+        (Some(_), Some(word)) => Err(ClientError::GivenTwice { word: word.to_owned() }),
         (Some(path), None) => Ok(Some(path.clone())),
         (None, word) => Ok(word.map(PathBuf::from)),
     }
@@ -94,7 +94,7 @@ impl Subject {
         let Some(name) = word.filter(|word| !names_a_file(word)) else {
             return Self::of(&Project::read(globals, word)?, globals, word);
         };
-        let app: AppName = name.parse().map_err(|error| ClientError::Usage(format!("{error}")))?;
+        let app: AppName = name.parse()?;
         let project = nearby(globals).and_then(|config| Project::from_config(config, Some(&app)).ok());
         Self::new(app, project.as_ref(), globals, word)
     }

@@ -175,6 +175,7 @@ fn hooks_run_beside_the_configuration_and_stop_at_the_first_failure() {
     assert_eq!(api.received_on(DEPLOY).len(), 1, "a deploy whose pre_deploy fails never starts");
 
     home.write("late/haloy.yaml", &config(&api, "post_deploy: ['kill -9 $$']\n"));
+    has(&home.haloy(&["deploy", "late", "--detach"]).stderr, &["accepted as job 7", "warning: `post_deploy` commands were not run"]);
     has(&home.haloy(&["deploy", "late"]).fails(1), &["is deployed", "error: `post_deploy` command `kill -9 $$` failed with signal 9"]);
 }
 
@@ -187,7 +188,13 @@ fn a_wrong_token_is_found_before_hooks_run() {
     let error = home.haloy(&["deploy"]).fails(1);
     has(
         &error,
-        &[&format!("error: `{}` refused the token from `HALOY_API_TOKEN_127_0_0_1_", api.address), "hint:", "haloy server add", "--force"],
+        &[
+            &format!("error: `{}` refused the token from `HALOY_API_TOKEN_127_0_0_1_", api.address),
+            "caused by: the token is not known",
+            "hint:",
+            "haloy server add",
+            "--force",
+        ],
     );
     assert!(!error.contains("haloy_wrong"), "a token is never shown");
     assert!(!home.path().join("built").exists());

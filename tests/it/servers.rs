@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::json;
 
-use crate::fake_api::{Answer, FakeApi, TOKEN};
+use crate::fake_api::{Answer, FakeApi, TOKEN, problem};
 use crate::program::{Home, has};
 
 const VERSION: &str = "GET /v1/version";
@@ -126,4 +126,7 @@ fn the_unix_socket_needs_no_token() {
         has(&home.haloy(&["version", "--server", &server]).ok(), &["server  9.9.9 (unix:/"]);
     }
     assert_eq!(asked_with(&api), "");
+    api.on(APP, [problem(401, "unauthorized", "a token is needed", None)]);
+    let error = home.haloy(&["status", "shop", "--server", &socket.display().to_string()]).fails(1);
+    has(&error, &["api.sock` wants a token, and none was sent\n  caused by: a token is needed\n\nhint: "]);
 }
