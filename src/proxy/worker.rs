@@ -21,6 +21,7 @@ use tokio::sync::{Notify, watch};
 use tokio_rustls::TlsAcceptor;
 
 use super::access_log::AccessLog;
+use super::client::Client;
 use super::connection::{self, Protocols};
 use super::counters::BackendCounters;
 use super::counters::{PerWorker, Registry, RouteCounters, WorkerCounters};
@@ -320,11 +321,11 @@ impl Worker {
     fn begin(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr, secure: bool) {
         // Fails only for a peer that is gone already.
         let _ = stream.set_nodelay(true);
-        let worker = Rc::clone(self);
+        let client = Client::new(Rc::clone(self), peer, secure);
         if secure {
-            drop(tokio::task::spawn_local(connection::serve_tls(worker, stream, peer)));
+            drop(tokio::task::spawn_local(connection::serve_tls(client, stream)));
         } else {
-            drop(tokio::task::spawn_local(connection::serve_plain(worker, stream, peer)));
+            drop(tokio::task::spawn_local(connection::serve_plain(client, stream)));
         }
     }
 
