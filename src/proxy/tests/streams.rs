@@ -207,3 +207,39 @@ fn a_client_that_does_not_read_holds_the_backend_back() {
     });
     assert!(before < SIZE / 4, "{before} bytes were taken from the backend");
 }
+
+#[test]
+fn a_client_may_send_everything_before_it_reads_anything() {
+    const SIZE: usize = 30_000_000;
+    // It answers while it still reads, with as much as it gets.
+    let app = App::raw(|mut wire, _| {
+        wire.head().expect("head");
+        let mut answering = wire.reader.get_ref().try_clone().expect("clone");
+        let answers = std::thread::spawn(move || {
+            use std::io::Write as _;
+            answering.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n").as_bytes()).expect("head");
+            answering.write_all(&vec![b'a'; SIZE]).expect("body");
+        });
+        wire.bytes(SIZE).expect("request body");
+        answers.join().expect("answered");
+    });
+    let running = Running::start(shop(&[app.address]));
+    let mut client = running.connect();
+    client.reader.get_ref().set_write_timeout(Some(SOON)).expect("timeout");
+    client.send(format!("POST / HTTP/1.1\r\nHost: shop.example\r\nContent-Length: {SIZE}\r\n\r\n"));
+    client.send(vec![b'b'; SIZE]);
+    let answer = client.message().expect("response");
+    assert!(answer.body.len() == SIZE && answer.body.iter().all(|&byte| byte == b'a'));
+    eventually(0, || running.in_flight("shop-0"));
+}
+
+#[test]
+fn chunked_answers_keep_the_connection_too() {
+    let app = App::answering(|_| b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n".to_vec());
+    let running = Running::start(shop(&[app.address]));
+    let mut client = running.connect();
+    for _ in 0..5 {
+        assert_eq!(client.get("shop.example", "/").text(), "ok");
+    }
+    assert_eq!(app.connections(), 1);
+}
