@@ -56,7 +56,7 @@ impl Exchange {
         let id = worker.request_id();
         let mut line = Vec::new();
         if worker.logs() {
-            line = worker.spare_line();
+            line = worker.spare_buffer();
             begin_line(&mut line, client, request, &id);
         }
         let ended = request.body().is_end_stream();
