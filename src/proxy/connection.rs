@@ -4,12 +4,11 @@ use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
 
 use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::server::TlsStream;
 
@@ -19,9 +18,6 @@ use super::gate::Gate;
 use super::settings::Limits;
 use super::socket::Socket;
 
-/// An HTTP/2 client that shows no life for this long is asked for a sign, and cut without one.
-const PING: Duration = Duration::from_secs(30);
-const PONG: Duration = Duration::from_secs(20);
 /// Per HTTP/2 stream and connection: what a client may send before the backend has taken it.
 const STREAM_WINDOW: u32 = 512 * 1024;
 const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
@@ -58,9 +54,6 @@ impl Protocols {
             .auto_date_header(false);
         let mut http2 = http2::Builder::new(Local);
         http2
-            .timer(TokioTimer::new())
-            .keep_alive_interval(PING)
-            .keep_alive_timeout(PONG)
             .max_concurrent_streams(limits.streams)
             .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
             .max_pending_accept_reset_streams(PENDING_RESETS)

@@ -327,8 +327,6 @@ impl Worker {
     }
 
     fn begin(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr, secure: bool) {
-        // Fails only for a peer that is gone already.
-        let _ = stream.set_nodelay(true);
         let client = Client::new(Rc::clone(self), peer, secure);
         let stream = Socket(stream);
         if secure {
@@ -402,6 +400,9 @@ impl RequestIds {
         }
         self.next += 1;
         let id: Bytes = self.block.split().freeze();
-        HeaderValue::from_maybe_shared(id).expect("invariant: hexadecimal digits are a header value")
+        let mut id = HeaderValue::from_maybe_shared(id).expect("invariant: hexadecimal digits are a header value");
+        // Not a secret, but HPACK would push it into the table of repeated fields, and it never repeats.
+        id.set_sensitive(true);
+        id
     }
 }
