@@ -80,6 +80,7 @@ impl Wake for Bell {
 }
 
 /// What became of a request that got no response.
+#[expect(clippy::large_enum_variant, reason = "it exists for a moment, and only where something went wrong")]
 pub(super) enum Unanswered {
     /// Nothing of it was written: here it is.
     Unsent(Request<RequestBody>),
