@@ -176,7 +176,7 @@ impl Attempts {
         if exchange.is_body_in_failed() {
             return Err(Fault::Malformed("The request's body is malformed or incomplete."));
         }
-        tracing::debug!(upstream = %upstream.address, %error, "the backend gave no answer");
+        tracing::debug!(backend = %upstream.id.0, %error, "the backend gave no answer");
         let Some(copy) = copy else {
             if !reused {
                 upstream.failed(exchange.client.worker.deadlines.now());
