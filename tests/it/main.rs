@@ -4,6 +4,7 @@
 mod admin;
 mod commands;
 mod deploy;
+mod hostile;
 mod personas;
 mod servers;
 mod terminal;
@@ -14,5 +15,9 @@ mod watching;
 mod fake_api;
 #[path = "../support/program.rs"]
 mod program;
+#[path = "../support/recorder.rs"]
+mod recorder;
+#[path = "../support/site.rs"]
+mod site;
 #[path = "../support/terminal.rs"]
 mod terminal_support;
