@@ -8,6 +8,8 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::process::{Resource, getrlimit, setrlimit};
+
 use super::settings::Settings;
 use super::store::{Store, StoreError};
 use crate::crypto::{CryptoError, Identity};
@@ -81,6 +83,7 @@ pub struct Booted {
 
 /// Opens everything in an order in which a failure leaves nothing behind.
 pub fn boot(settings: Settings) -> Result<Booted, StartError> {
+    raise_descriptor_limit();
     let paths = settings.paths;
     for directory in [&paths.config, &paths.data, &paths.certificates()] {
         files::private_dir(directory).map_err(StartError::Directories)?;
@@ -116,6 +119,16 @@ pub fn boot(settings: Settings) -> Result<Booted, StartError> {
         paths,
         _lock: lock,
     })
+}
+
+/// Every connection is a file descriptor; the customary soft limit of 1024 is there for programs that
+/// use `select`. Where the system refuses, we serve as many as it lets us.
+fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
 }
 
 /// Two daemons on one data directory would undo each other's work.
