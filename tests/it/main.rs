@@ -3,7 +3,9 @@
 
 mod admin;
 mod commands;
+mod daemon;
 mod deploy;
+mod disk;
 mod hostile;
 mod personas;
 mod servers;

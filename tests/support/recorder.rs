@@ -82,8 +82,9 @@ impl Connection {
             if whole.is_none() {
                 return;
             }
+            let body = if head.request.starts_with("HEAD ") { "" } else { "ok" };
             self.recorder.seen().requests.push(head.request);
-            if self.stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").is_err() {
+            if write!(self.stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).is_err() {
                 return;
             }
         }

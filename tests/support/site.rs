@@ -1,7 +1,9 @@
 //! A server of a test: its directories, and the daemon that runs on them as a process of its own.
 
+use std::borrow::BorrowMut;
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -67,9 +69,29 @@ impl Site {
 
     /// `haloyd` on this site and on free ports.
     pub fn haloyd(&self) -> Command {
+        self.haloyd_with(&[])
+    }
+
+    /// `haloyd` on this site with some addresses of its own and the rest on free ports.
+    pub fn haloyd_with(&self, flags: &[&str]) -> Command {
         let mut command = self.bare();
         command.arg("--config-dir").arg(self.config()).arg("--data-dir").arg(self.data());
-        command.args(["--http-addr", "127.0.0.1:0", "--https-addr", "127.0.0.1:0", "--api-addr", "127.0.0.1:0"]);
+        for address in ["--http-addr", "--https-addr", "--api-addr"] {
+            if !flags.contains(&address) {
+                command.args([address, "127.0.0.1:0"]);
+            }
+        }
+        command.args(flags);
+        command
+    }
+
+    /// `haloyd` on this site, started by a shell that runs `script` first.
+    pub fn haloyd_after(&self, script: &str) -> Command {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-ec", &format!("{script}\nexec \"$@\""), "sh", env!("CARGO_BIN_EXE_haloy"), "daemon"]);
+        let haloyd = self.haloyd();
+        command.args(haloyd.get_args()).current_dir(self.path()).stdin(Stdio::null());
+        command.env_clear().envs(haloyd.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command
     }
 
@@ -126,14 +148,14 @@ pub struct End {
 impl Haloyd {
     /// Starts it and waits until it serves.
     pub fn start(command: &mut Command) -> Self {
-        let mut haloyd = Self::spawn(command);
+        let haloyd = Self::spawn(command);
         haloyd.says("haloyd serves");
-        haloyd.read_addresses();
-        haloyd
+        haloyd.with_addresses()
     }
 
     /// Starts it and waits for nothing.
-    pub fn spawn(command: &mut Command) -> Self {
+    pub fn spawn(mut command: impl BorrowMut<Command>) -> Self {
+        let command = command.borrow_mut();
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary starts");
         let log = Arc::<Log>::default();
         let reader = thread::spawn({
@@ -144,7 +166,8 @@ impl Haloyd {
         Self { child, log, reader: Some(reader), http: nowhere, https: nowhere, api: nowhere }
     }
 
-    fn read_addresses(&mut self) {
+    /// Knows where it listens, which it has said.
+    pub fn with_addresses(mut self) -> Self {
         let log = self.log();
         let address = |key: &str| {
             let (_, after) = log.split_once(key).unwrap_or_else(|| panic!("{key} is missing in:\n{log}"));
@@ -152,6 +175,7 @@ impl Haloyd {
             after[..end].parse().unwrap_or_else(|_| panic!("{key} is no address in:\n{log}"))
         };
         (self.http, self.https, self.api) = (address(" http=["), address(" https=["), address(" api="));
+        self
     }
 
     pub fn log(&self) -> String {
@@ -218,6 +242,13 @@ impl Haloyd {
         let stream = TcpStream::connect(self.api).expect("the API accepts");
         stream.set_read_timeout(Some(SOON)).expect("timeout");
         ask(stream, method, path, token, body)
+    }
+
+    /// Asks the API on its Unix socket, which needs no token.
+    pub fn ask_socket(&self, site: &Site, method: &str, path: &str) -> Answer {
+        let stream = UnixStream::connect(site.data().join("api.sock")).expect("the API accepts");
+        stream.set_read_timeout(Some(SOON)).expect("timeout");
+        ask(stream, method, path, None, "")
     }
 
     /// What `/v1/health` says of the engine.

@@ -52,7 +52,6 @@ fn lengths() {
             "Content-Length : 5",
             "Content-Length\t: 5",
             " Content-Length: 5",
-            "Content-Length: 18446744073709551615",
             "Content-Length: 18446744073709551616",
             "Content-Length: 18446744073709551621",
             "Content-Length: 99999999999999999999999999999999",
@@ -62,6 +61,8 @@ fn lengths() {
         "hello",
     );
     attacks.extend([
+        // Larger than anything that could be counted.
+        attack(post("Content-Length: 18446744073709551615", "hello"), Expected::Refused(431)),
         attack(post("Content-Length: 5", "hello"), passed("POST /@")),
         attack(post("CONTENT-LENGTH:5", "hello"), passed("POST /@")),
         attack(post("Content-Length:\t5\t", "hello"), passed("POST /@")),

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const ATTACKERS: usize = 8;
 
 /// How much the daemon may grow in a volley, in KiB: pools and buffers, not what was thrown at it.
-const GROWTH: u64 = 24 * 1024;
+const GROWTH: u64 = 48 * 1024;
 
 /// One connection's bytes. Every `@` in them becomes the attack's number, by which the backend's record
 /// is searched.
@@ -78,9 +78,14 @@ struct Outcome {
 
 impl Front {
     pub fn start() -> Self {
+        Self::start_with(Site::start)
+    }
+
+    /// With a daemon that is started in some other way.
+    pub fn start_with(start: impl FnOnce(&Site) -> Haloyd) -> Self {
         let (site, recorder) = (Site::new(), Recorder::start());
         site.routes(&[route("plain.example", recorder.address, false), route("secure.example", recorder.address, true)]);
-        let haloyd = site.start();
+        let haloyd = start(&site);
         assert_eq!(haloyd.get("plain.example", "/before").status, 200);
         Self { resident: haloyd.resident(), haloyd, recorder, _site: site }
     }
@@ -116,6 +121,16 @@ impl Front {
         });
         outcomes.sort_by_key(|(number, _)| *number);
         outcomes.into_iter().map(|(_, outcome)| outcome).collect()
+    }
+
+    /// Fires one attack and gives up on the answer after a while: its statuses, and whether the proxy closed.
+    pub fn try_one(&self, bytes: &[u8], patience: Duration) -> (Vec<u16>, bool) {
+        let mut stream = TcpStream::connect(self.haloyd.http).expect("the proxy accepts");
+        stream.set_read_timeout(Some(patience)).expect("timeout");
+        // It may be refused before all is written.
+        let _ = stream.write_all(bytes);
+        let Outcome { statuses, closed } = answers(&stream);
+        (statuses, closed)
     }
 
     fn fire_one(&self, attack: &Attack, number: usize) -> Outcome {
@@ -159,11 +174,6 @@ fn numbered(bytes: &[u8], number: usize) -> Vec<u8> {
 }
 
 /// Reads answers until the peer closes.
-pub fn answers_of(stream: impl Read) -> (Vec<u16>, bool) {
-    let Outcome { statuses, closed } = answers(stream);
-    (statuses, closed)
-}
-
 fn answers(stream: impl Read) -> Outcome {
     let mut reader = BufReader::new(stream);
     let mut statuses = Vec::new();

@@ -43,9 +43,6 @@ fn what_follows_a_refused_head_is_no_request() {
 
 #[test]
 fn what_lies_in_a_body_is_no_request() {
-    let length = SMUGGLED.len() + 10;
-    let sized = post(&format!("Content-Length: {length}"), &format!("{SMUGGLED:length$}"));
-    // The number that stands for `@` has another length: the bodies below are of chunks and short ones.
     let chunk = |data: &str| format!("{:x}\r\n{data}\r\n0\r\n\r\n", data.len());
     let inner = "GET /smuggled HTTP/1.1\r\nHost: plain.example\r\n\r\n";
     let both = answered(&[200, 200], &["POST /@/post", "GET /@/last"]);
@@ -61,7 +58,7 @@ fn what_lies_in_a_body_is_no_request() {
         attack(post("Transfer_Encoding: chunked\r\nContent-Length: 2", "ok") + LAST, both.clone()),
         attack(post("Content_Length: 99\r\nContent-Length: 2", "ok") + LAST, both.clone()),
         attack(post("Upgrade: h2c\r\nConnection: upgrade, http2-settings\r\nHTTP2-Settings: AAMAAABk\r\nContent-Length: 2", "ok") + LAST, both),
-        attack(sized, Expected::BrokenOff(400)).and_hangs_up(),
+        attack(post("Content-Length: 500", SMUGGLED), Expected::BrokenOff(400)).and_hangs_up(),
     ]);
 }
 
