@@ -52,7 +52,8 @@ impl Project {
     /// The file's only target, or the one of the app `wanted`.
     fn from_config(config: Config, wanted: Option<&AppName>) -> Result<Self, ClientError> {
         let Config { path, mut targets, warnings } = config;
-        warnings.iter().for_each(|warning| term::words(warning));
+        let colour = Terminal::detect().colour;
+        warnings.iter().for_each(|warning| term::words(&warning.render(colour)));
         targets.retain(|target| wanted.is_none_or(|name| target.spec.name == *name));
         let target = targets.pop().filter(|_| targets.is_empty());
         let target = target.ok_or_else(|| ClientError::NotOneApp { path: path.clone() })?;

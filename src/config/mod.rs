@@ -48,11 +48,10 @@ use std::path::{Path, PathBuf};
 pub use app::Target;
 pub use environment::Environment;
 pub use error::ConfigError;
+pub use mistake::Mistake;
 pub use source::find;
 
 use document::Document;
-
-use crate::term::Terminal;
 
 /// A valid configuration file.
 #[derive(Debug, Clone)]
@@ -60,14 +59,13 @@ pub struct Config {
     pub path: PathBuf,
     /// Never empty.
     pub targets: Vec<Target>,
-    /// Rendered; they do not keep the file from being used.
-    pub warnings: Vec<String>,
+    /// They do not keep the file from being used.
+    pub warnings: Vec<Mistake>,
 }
 
 /// Reads `haloy.yaml` (or `.json`, `.toml`) and checks everything that needs no environment.
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
     let document = Document::read(path, &keys::APP)?;
     let (targets, warnings) = app::read(&document)?;
-    let colour = Terminal::detect().colour;
-    Ok(Config { path: path.to_owned(), targets, warnings: warnings.iter().map(|warning| warning.render(colour)).collect() })
+    Ok(Config { path: path.to_owned(), targets, warnings })
 }

@@ -8,7 +8,6 @@ use proptest::prelude::*;
 
 use super::document::Document;
 use super::env::ValueSource;
-use super::mistake::Mistake;
 use super::source::Format;
 use super::*;
 use crate::error::Report as _;

@@ -4,5 +4,8 @@ mod support;
 
 mod basics;
 mod malformed;
+mod operation;
+mod resilience;
 mod routing;
+mod streams;
 mod tls;

@@ -35,7 +35,7 @@ pub fn main(mut words: Words) -> Outcome {
     let seconds = words.number("--seconds")?;
     words.end()?;
     let haloy = || match &given {
-        Some(path) => Ok(PathBuf::from(path)),
+        Some(path) => workspace::given_haloy(path),
         None => workspace::build_haloy(Profile::Release),
     };
     match bench.as_deref() {

@@ -42,7 +42,10 @@ pub fn main(mut words: Words) -> Outcome {
 
     setup::ready_for(Purpose::Demo)?;
     println!("demo: building haloy and the app's two images");
-    let haloy = given.map_or_else(|| workspace::build_haloy(Profile::Dev), |path| Ok(path.into()))?;
+    let haloy = match &given {
+        Some(path) => workspace::given_haloy(path)?,
+        None => workspace::build_haloy(Profile::Dev)?,
+    };
     let images = [app_image::build("v1", false)?, app_image::build("v2", false)?];
 
     let folder = std::env::temp_dir().join(format!("haloy-demo-{}", std::process::id()));
