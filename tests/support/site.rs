@@ -101,6 +101,10 @@ impl Site {
 
     /// A new API token.
     pub fn token(&self) -> String {
+        // The sign of a machine that is set up.
+        if !self.config().join("haloyd.yaml").exists() {
+            self.write("config/haloyd.yaml", "");
+        }
         let mut command = self.program("haloyadm");
         command.args(["api", "token", "--json", "--config-dir"]).arg(self.config()).arg("--data-dir").arg(self.data());
         let output = command.output().expect("the binary starts");

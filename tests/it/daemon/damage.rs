@@ -27,7 +27,7 @@ fn settings() {
     let site = used();
     for (text, words) in [
         ("http_addr: [", &["error", "haloyd.yaml"][..]),
-        ("http_addr: 80", &["http_addr", "haloyd.yaml:1:12", "0.0.0.0:80"]),
+        ("http_addr: 80", &["http_addr", "haloyd.yaml:1:12"]),
         ("http_adr: 0.0.0.0:80", &["http_adr", "haloyd.yaml:1:1", "http_addr"]),
         ("debug: sometimes", &["debug", "haloyd.yaml:1:8"]),
         ("docker_host: /var/run/docker.sock", &["docker_host", "haloyd.yaml:1:14", "unix://"]),

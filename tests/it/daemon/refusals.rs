@@ -47,7 +47,7 @@ fn a_port_of_another_haloyd() {
 
 #[test]
 fn an_address_that_is_not_of_this_machine() {
-    refuses(&Site::new(), &["--http-addr", "192.0.2.1:80"], &["error: could not listen on 192.0.2.1:80", "caused by: "]);
+    refuses(&Site::new(), &["--http-addr", "192.0.2.1:80"], &["error: ", "could not listen on 192.0.2.1:80", "caused by: "]);
     refuses(&Site::new(), &["--api-addr", "192.0.2.1:80"], &["error: could not open the API on 192.0.2.1:80", "hint: ", "--api-addr"]);
 }
 
