@@ -4,5 +4,10 @@
 mod app;
 #[path = "../support/haloyd.rs"]
 mod haloyd;
+#[path = "../support/load.rs"]
+mod load;
+#[path = "../support/visitors.rs"]
+mod visitors;
 
 mod basics;
+mod changes;
