@@ -11,3 +11,4 @@ mod visitors;
 
 mod basics;
 mod changes;
+mod mishaps;
