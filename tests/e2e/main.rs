@@ -2,6 +2,8 @@
 
 #[path = "../support/app.rs"]
 mod app;
+#[path = "../support/engine.rs"]
+mod engine;
 #[path = "../support/haloyd.rs"]
 mod haloyd;
 #[path = "../support/load.rs"]
@@ -11,4 +13,8 @@ mod visitors;
 
 mod basics;
 mod changes;
+mod engine_restart;
 mod mishaps;
+mod recovery;
+mod strategies;
+mod together;

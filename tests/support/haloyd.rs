@@ -4,7 +4,7 @@
 //! container is. What a killed test left behind, the next one removes.
 
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -19,18 +19,9 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// The daemon drains for up to 30 s when it is told to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(40);
 
-/// Which Docker Engine a daemon speaks to, and where it runs.
-#[derive(Debug, Clone, Default)]
-pub struct Engine {
-    /// `DOCKER_HOST`; the machine's own engine when absent.
-    pub host: Option<String>,
-    /// The network namespace in which everything runs.
-    pub namespace: Option<String>,
-}
-
 /// A running daemon with directories and ports of its own. Dropping it removes everything.
 pub struct Haloyd {
-    engine: Engine,
+    docker_host: Option<String>,
     folder: PathBuf,
     ports: [u16; 3],
     token: String,
@@ -42,22 +33,29 @@ pub struct Haloyd {
 impl Haloyd {
     /// A server on the machine's Docker Engine.
     pub fn start() -> Self {
-        Self::start_on(Engine::default())
+        Self::start_on(None)
     }
 
     /// A server whose Docker Engine does not answer.
     pub fn start_without_docker() -> Self {
-        Self::start_on(Engine { host: Some("unix:///nonexistent/docker.sock".to_owned()), namespace: None })
+        Self::start_on(Some("unix:///nonexistent/docker.sock"))
     }
 
-    pub fn start_on(engine: Engine) -> Self {
+    /// A server on the engine at `docker_host`; on the machine's own when that is absent.
+    pub fn start_on(docker_host: Option<&str>) -> Self {
         sweep();
         let folder = std::env::temp_dir().join(format!("{FOLDER}{}", unique("")));
         for name in ["home", "client"] {
             fs::create_dir_all(folder.join(name)).expect("create the test's folder");
         }
-        let mut haloyd =
-            Self { engine, folder, ports: free_ports(), token: String::new(), instance: String::new(), child: Mutex::default() };
+        let mut haloyd = Self {
+            docker_host: docker_host.map(str::to_owned).or_else(|| std::env::var("DOCKER_HOST").ok()),
+            folder,
+            ports: free_ports(),
+            token: String::new(),
+            instance: String::new(),
+            child: Mutex::default(),
+        };
         haloyd.token = haloyd.init();
         haloyd.start_on_free_ports();
         haloyd.instance = haloyd.read_instance();
@@ -165,9 +163,10 @@ impl Haloyd {
         command
     }
 
-    /// `GET` on the API with the token; status and body.
-    pub fn get(&self, path: &str) -> (u16, String) {
-        get(self.api_addr(), path, Some(&self.token)).unwrap_or_else(|error| panic!("GET {path}: {error}"))
+    /// `GET` on the API with the token.
+    pub fn get(&self, path: &str) -> Answer {
+        let token = format!("Bearer {}", self.token);
+        get(self.api_addr(), path, &[("authorization", &token)]).unwrap_or_else(|error| panic!("GET {path}: {error}"))
     }
 
     fn init(&self) -> String {
@@ -224,13 +223,8 @@ impl Haloyd {
         Err(format!("no answer within {START_LIMIT:?}"))
     }
 
-    /// Asks over the Unix socket: it is reached from every network namespace.
     fn answers(&self) -> bool {
-        let ask = || {
-            let mut stream = std::os::unix::net::UnixStream::connect(self.data_dir().join("api.sock"))?;
-            exchange(&mut stream, "/v1/health", None)
-        };
-        ask().is_ok_and(|(status, _)| status == 200)
+        get(self.api_addr(), "/v1/health", &[]).is_ok_and(|answer| answer.status == 200)
     }
 
     fn child(&self) -> MutexGuard<'_, Option<Child>> {
@@ -238,17 +232,10 @@ impl Haloyd {
     }
 
     fn command(&self, words: &[&str]) -> Command {
-        let mut command = match &self.engine.namespace {
-            Some(namespace) => {
-                let mut command = Command::new("ip");
-                command.args(["netns", "exec", namespace, HALOY]);
-                command
-            }
-            None => Command::new(HALOY),
-        };
+        let mut command = Command::new(HALOY);
         command.args(words).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.folder.join("home")).env("USER", "tester").current_dir(&self.folder);
-        if let Some(host) = self.engine.host.clone().or_else(|| std::env::var("DOCKER_HOST").ok()) {
+        if let Some(host) = &self.docker_host {
             command.env("DOCKER_HOST", host);
         }
         command
@@ -265,7 +252,7 @@ impl Haloyd {
 
     /// Runs `docker` on this server's engine.
     pub fn docker(&self, words: &[&str]) -> Output {
-        docker(self.engine.host.as_deref(), words)
+        docker(self.docker_host.as_deref(), words)
     }
 }
 
@@ -280,7 +267,7 @@ impl Drop for Haloyd {
             let _ = child.wait();
         }
         if !self.instance.is_empty() {
-            remove_things_of(self.engine.host.as_deref(), &self.instance);
+            remove_things_of(self.docker_host.as_deref(), &self.instance);
         }
         let _ = fs::remove_dir_all(&self.folder);
     }
@@ -298,23 +285,37 @@ pub fn signal(pid: u32, name: &str) {
     assert!(sent.is_ok_and(|status| status.success()), "cannot send SIG{name} to process {pid}");
 }
 
-/// `GET` in plain HTTP; status and body.
-pub fn get(address: SocketAddr, path: &str, token: Option<&str>) -> std::io::Result<(u16, String)> {
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    exchange(&mut stream, path, token)
+/// An answer over plain HTTP.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    /// Status line and headers as they came.
+    pub head: String,
+    pub body: String,
 }
 
-fn exchange(stream: &mut (impl std::io::Read + std::io::Write), path: &str, token: Option<&str>) -> std::io::Result<(u16, String)> {
-    let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(':'));
+        lines.map(|(key, value)| (key, value.trim())).find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+}
+
+/// `GET` in plain HTTP with these headers beside or instead of `Host: localhost`.
+pub fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> std::io::Result<Answer> {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    let host = headers.iter().find(|(name, _)| *name == "host").map_or("localhost", |(_, value)| value);
+    let others: String = headers.iter().filter(|(name, _)| *name != "host").map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     // HTTP/1.0: the answer has no chunks.
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n{token}\r\n")?;
+    write!(stream, "GET {path} HTTP/1.0\r\nhost: {host}\r\n{others}\r\n")?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer);
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
-    Ok((status.ok_or_else(|| std::io::Error::other(format!("no status in `{head}`")))?, body.to_owned()))
+    let status = status.ok_or_else(|| std::io::Error::other(format!("no status in `{head}`")))?;
+    Ok(Answer { status, head: head.to_owned(), body: body.to_owned() })
 }
 
 /// Three ports on which nobody listens, below those that the system gives to outgoing connections:
