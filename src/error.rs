@@ -30,12 +30,14 @@ pub trait Report: Error + 'static {
 }
 
 /// A program that needs Linux was asked for on another system.
+#[cfg(not(target_os = "linux"))]
 #[derive(Debug, thiserror::Error)]
 #[error("`{program}` runs on Linux servers only")]
 pub struct Unsupported {
     pub program: String,
 }
 
+#[cfg(not(target_os = "linux"))]
 impl Report for Unsupported {
     fn hint(&self) -> Option<String> {
         Some("use `haloy deploy` here and run the daemon on the server".to_owned())

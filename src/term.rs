@@ -54,9 +54,9 @@ pub fn table(headings: &[&str], rows: Vec<Vec<String>>) -> String {
 pub struct Spinner(ProgressBar);
 
 impl Spinner {
-    pub fn start() -> Self {
+    pub fn start(what: &str) -> Self {
         let style = ProgressStyle::with_template("{spinner} {msg} {elapsed:.dim}").unwrap_or_else(|_| ProgressStyle::default_spinner());
-        let bar = ProgressBar::new_spinner().with_style(style);
+        let bar = ProgressBar::new_spinner().with_style(style).with_message(what.to_owned());
         bar.enable_steady_tick(Duration::from_millis(100));
         Self(bar)
     }

@@ -1,7 +1,7 @@
 //! `init`: directories, settings, identity and the first token; all of them or none.
 
-use std::io::ErrorKind;
-use std::net::{Ipv4Addr, TcpListener};
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -17,6 +17,9 @@ use crate::term::{self, Terminal};
 use super::error::AdminError;
 use super::undo::Undo;
 use super::{Outcome, Place};
+
+const HTTP_PORT: u16 = 80;
+const HTTPS_PORT: u16 = 443;
 
 /// Make this machine a server: directories, settings, identity, first API token
 #[derive(clap::Args)]
@@ -41,21 +44,20 @@ impl Init {
         if paths.haloyd_yaml().exists() && !self.overwrite {
             return Err(AdminError::AlreadyThere { path: paths.haloyd_yaml() });
         }
-        let token = self.make(&paths).map_err(|error| self.explain(error))?;
+        let settings = settings();
+        let token = self.make(&paths, &settings).map_err(|error| self.explain(error))?;
         warn_of_missing_docker();
-        if !self.place.local_install {
-            warn_of_taken_ports();
-        }
+        warn_of_taken_ports(&settings);
         if self.json {
             term::json(&serde_json::json!({ "token": token.expose(), "config_dir": paths.config, "data_dir": paths.data }));
         } else {
-            self.show(&paths, &token, program);
+            self.show(&paths, &settings, &token, program);
         }
         Ok(ExitCode::SUCCESS)
     }
 
     /// Everything that a daemon needs to start. Leaves nothing behind when it fails.
-    fn make(&self, paths: &ServerPaths) -> Result<Secret, AdminError> {
+    fn make(&self, paths: &ServerPaths, settings: &DaemonSettings) -> Result<Secret, AdminError> {
         let mut undo = Undo::default();
         let database = paths.database();
         let folders = [paths.config.as_path(), paths.data.as_path(), &paths.certificates(), database.parent().unwrap_or(&paths.data)];
@@ -67,7 +69,7 @@ impl Init {
         Tokens::add(&paths.config, "init", &token)?;
         // Last: its presence says that the set-up is complete.
         undo.file(&paths.haloyd_yaml())?;
-        DaemonSettings::default().write(&paths.haloyd_yaml())?;
+        settings.write(&paths.haloyd_yaml())?;
         undo.keep();
         Ok(token)
     }
@@ -82,10 +84,14 @@ impl Init {
         }
     }
 
-    fn show(&self, paths: &ServerPaths, token: &Secret, program: &str) {
+    fn show(&self, paths: &ServerPaths, settings: &DaemonSettings, token: &Secret, program: &str) {
         let terminal = Terminal::detect();
         term::words(&format!("{} this machine is set up", terminal.green("✓")));
         term::words(&format!("  configuration  {}\n  data           {}\n", paths.config.display(), paths.data.display()));
+        if let (Some(http), Some(https)) = (settings.http_addr, settings.https_addr) {
+            let why = "because this user may not use the ports 80 and 443";
+            term::words(&format!("HTTP is served on port {} and HTTPS on {}, {why}\n", http.port(), https.port()));
+        }
         term::words("API token, shown this once:");
         term::data(&format!("{}\n", token.expose()));
         term::words("\nStart the daemon:");
@@ -128,16 +134,26 @@ fn warn_of_missing_docker() {
 #[cfg(not(unix))]
 fn warn_of_missing_docker() {}
 
+/// The daemon's own choices, and other ports for a user who may not use those of the web.
+fn settings() -> DaemonSettings {
+    let refused = bind(HTTP_PORT).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied);
+    let unprivileged = |port| refused.then(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)));
+    DaemonSettings { http_addr: unprivileged(8080), https_addr: unprivileged(8443), ..DaemonSettings::default() }
+}
+
 /// A web server that runs here already would keep the daemon from its ports.
-fn warn_of_taken_ports() {
-    for port in [80, 443] {
-        let taken = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).err().filter(|error| error.kind() == ErrorKind::AddrInUse);
-        if taken.is_some() {
-            term::words(
-                &Terminal::detect().yellow(&format!("warning: port {port} is in use; stop what listens there before you start haloyd")),
-            );
+fn warn_of_taken_ports(settings: &DaemonSettings) {
+    let port = |address: Option<SocketAddr>, standard| address.map_or(standard, |address| address.port());
+    for port in [port(settings.http_addr, HTTP_PORT), port(settings.https_addr, HTTPS_PORT)] {
+        if bind(port).is_err_and(|error| error.kind() == ErrorKind::AddrInUse) {
+            let text = format!("warning: port {port} is in use; stop what listens there before you start the daemon");
+            term::words(&Terminal::detect().yellow(&text));
         }
     }
+}
+
+fn bind(port: u16) -> io::Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
 }
 
 /// A path as a shell reads it.

@@ -15,11 +15,12 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::secret::Secret;
-use crate::wire::Problem;
+use crate::wire::{Problem, routes};
 
 use super::address::Address;
 use super::connection;
 use super::error::ClientError;
+use super::origin;
 use super::sse::{Event, Parser};
 
 /// From the request's last byte to the response's head, and for a whole answer that is no stream.
@@ -114,13 +115,16 @@ impl Call<'_> {
         if !body.is_empty() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
+        if let (&Method::POST, Some(performer)) = (&self.method, origin::performer()) {
+            request = request.header(routes::PERFORMER, performer);
+        }
         if let Some(seq) = last_event {
             request = request.header("last-event-id", seq);
         }
         if let Some(credential) = &self.api.credential {
             let origin = &credential.origin;
             let mut value = HeaderValue::try_from(format!("Bearer {}", credential.token.expose()))
-                .map_err(|_| ClientError::Usage(format!("the token from {origin} has characters that no token has")))?;
+                .map_err(|_| ClientError::TokenCharacters { origin: origin.clone() })?;
             value.set_sensitive(true);
             request = request.header(AUTHORIZATION, value);
         }
@@ -129,11 +133,7 @@ impl Call<'_> {
 
     async fn read_json<T: DeserializeOwned>(&self, response: Response<Incoming>) -> Result<T, ClientError> {
         let bytes = self.read(response).await?;
-        serde_json::from_slice(&bytes).map_err(|error| ClientError::Answer {
-            server: self.api.server(),
-            request: self.name(),
-            source: error.into(),
-        })
+        serde_json::from_slice(&bytes).map_err(|error| self.misunderstood(error))
     }
 
     async fn read(&self, response: Response<Incoming>) -> Result<Bytes, ClientError> {
@@ -167,6 +167,10 @@ impl Call<'_> {
         ClientError::NoAnswer { server: self.api.server(), request: self.name(), seconds: after.as_secs() }
     }
 
+    fn misunderstood(&self, source: serde_json::Error) -> ClientError {
+        ClientError::Answer { server: self.api.server(), request: self.name(), source }
+    }
+
     fn broken(&self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ClientError {
         ClientError::Broken { server: self.api.server(), request: self.name(), source: error.into() }
     }
@@ -181,8 +185,19 @@ pub struct EventStream<'a> {
 }
 
 impl EventStream<'_> {
+    /// The data of the next event that is a `T`; `None` when the server ended the stream. Others are
+    /// passed over: a newer server may have more to say than this client understands.
+    pub async fn next_of<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ClientError> {
+        while let Some(event) = self.next().await? {
+            if let Ok(value) = serde_json::from_str(&event.data) {
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
+    }
+
     /// The next event; `None` when the server ended the stream. Dropping the future loses nothing.
-    pub async fn next(&mut self) -> Result<Option<Event>, ClientError> {
+    async fn next(&mut self) -> Result<Option<Event>, ClientError> {
         loop {
             if let Some(event) = self.ready.next() {
                 return Ok(Some(event));

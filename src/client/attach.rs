@@ -18,10 +18,12 @@ Examples:
   haloy attach          Watch the job of ./haloy.yaml's app that is under way, else see its last one
   haloy attach 12       Watch job 12")]
 pub struct Attach {
-    /// Job number; the app's job under way or its last one when absent. A configuration file or an
-    /// app's name may come before it
-    #[arg(value_name = "[CONFIG|APP] [JOB]", num_args = 0..=2)]
-    words: Vec<String>,
+    /// Configuration file or its directory, or the app's name; may be left out
+    #[arg(value_name = "CONFIG|APP")]
+    app: Option<String>,
+    /// Job number; the app's job under way, else its last one, when absent
+    #[arg(value_name = "JOB")]
+    job: Option<String>,
     /// Print one JSON value, the finished job
     #[arg(long)]
     json: bool,
@@ -29,7 +31,7 @@ pub struct Attach {
 
 impl Attach {
     pub async fn run(self, globals: &Globals) -> Outcome {
-        let (word, job) = split(&self.words)?;
+        let (word, job) = split(self.app.as_deref(), self.job.as_deref())?;
         let subject = match (word, job) {
             (None, Some(job)) => {
                 let api = subject::server(globals)?;
@@ -61,17 +63,19 @@ impl Attach {
     }
 }
 
-/// The last word is the job when it is a number.
-fn split(words: &[String]) -> Result<(Option<&str>, Option<JobId>), ClientError> {
-    let number = |word: &String| word.parse::<JobId>().map_err(|_| ClientError::Usage(format!("`{word}` is not a job number")));
-    match words {
-        [] => Ok((None, None)),
-        [word] => Ok(word.parse().map_or((Some(word.as_str()), None), |job| (None, Some(job)))),
-        [word, job, ..] => Ok((Some(word), Some(number(job)?))),
+/// A single word is the job when it is a number.
+fn split<'a>(first: Option<&'a str>, second: Option<&str>) -> Result<(Option<&'a str>, Option<JobId>), ClientError> {
+    match (first, second) {
+        (Some(word), None) => Ok(word.parse().map_or((first, None), |job| (None, Some(job)))),
+        (_, None) => Ok((None, None)),
+        (_, Some(job)) => {
+            let job = job.parse().map_err(|_| ClientError::JobNumber { word: job.to_owned() })?;
+            Ok((first, Some(job)))
+        }
     }
 }
 
 async fn last_job(subject: &Subject) -> Result<Job, ClientError> {
     let status: AppStatus = subject.api.get(&routes::app(&subject.app)).await?;
-    status.job.ok_or_else(|| ClientError::Usage(format!("`{}` has had no job yet", subject.app)))
+    status.job.ok_or_else(|| ClientError::NoJob { app: subject.app.clone() })
 }

@@ -6,13 +6,13 @@ use std::process::ExitCode;
 use jiff::SignedDuration;
 
 use crate::term::{self, Terminal};
-use crate::wire::{Accepted, Job, JobKind, routes};
+use crate::wire::{Accepted, JobId, JobKind};
 
 use super::error::ClientError;
 use super::failure;
 use super::progress::Progress;
 use super::subject::Subject;
-use super::watch::{self, Verdict, Watched};
+use super::watch::{self, Verdict};
 
 /// Exit code of a process that SIGINT ended, as shells count.
 const INTERRUPTED: u8 = 130;
@@ -67,7 +67,7 @@ pub async fn follow(
 
 /// A job that is being watched.
 pub struct Followed {
-    pub id: u64,
+    pub id: JobId,
     pub kind: JobKind,
     /// The command that watches it again.
     pub attach: String,
@@ -77,20 +77,17 @@ impl Followed {
     /// Shows the job's progress until its verdict.
     pub async fn watch(self, subject: &Subject, quiet: bool, json: bool, terminal: Terminal) -> Result<End, ClientError> {
         let mut progress = Progress::start(terminal, quiet);
-        let watched = watch::watch(&subject.api, self.id, &mut progress, &self.attach).await;
-        drop(progress);
-        match watched? {
-            Watched::Left => {
-                term::words(&format!("\ndetached, job {} goes on\n\nhint: watch it again with `{}`", self.id, self.attach));
-                Ok(End::Left(ExitCode::from(INTERRUPTED)))
-            }
-            Watched::Ended(verdict) => {
-                if json {
-                    term::json(&subject.api.get::<Job>(&routes::job(self.id)).await?);
-                }
-                self.judge(subject, verdict)
-            }
+        let verdict = watch::watch(&subject.api, self.id, &mut progress, &self.attach).await?;
+        let Some(verdict) = verdict else {
+            drop(progress);
+            term::words(&format!("\ndetached, job {} goes on\n\nhint: watch it again with `{}`", self.id, self.attach));
+            return Ok(End::Left(ExitCode::from(INTERRUPTED)));
+        };
+        if json {
+            term::json(&watch::finished(&subject.api, self.id, &mut progress, &self.attach).await?);
         }
+        drop(progress);
+        self.judge(subject, verdict)
     }
 
     fn judge(&self, subject: &Subject, verdict: Verdict) -> Result<End, ClientError> {

@@ -121,7 +121,9 @@ fn timed_out(after: Duration) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use super::super::error::ClientError;
     use super::*;
+    use crate::error::Report as _;
     use rustls_pki_types::PrivateKeyDer;
     use tokio::net::TcpListener;
 
@@ -150,6 +152,8 @@ mod tests {
         let (port, _, handshake) = server().await;
         let error = open(&address(port), Some(&tls())).await.expect_err("unknown issuer");
         assert!(error.to_string().contains("certificate"), "{error}");
+        let error = ClientError::Connect { server: "localhost".to_owned(), local: false, source: error };
+        assert!(error.hint().is_some_and(|hint| hint.contains("certificate")), "{error}");
         assert!(!handshake.await.expect("server"), "the server saw the refusal");
     }
 

@@ -48,6 +48,9 @@ impl Deploy {
         let accepted: Accepted = subject.api.post(&routes::app_verb(&subject.app, "deploy"), &request).await?;
         let end = change::follow(&subject, JobKind::Deploy, &accepted, &self.following, globals.terminal).await?;
         if let End::Left(code) = end {
+            if !project.target.post_deploy.is_empty() {
+                term::words("warning: `post_deploy` commands were not run, because nobody waited for the verdict");
+            }
             return Ok(code);
         }
         success(&project.target.spec, &accepted, began, globals);

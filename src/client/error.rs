@@ -1,9 +1,11 @@
 //! What can go wrong on the way from a typed command to its answer.
 
 use std::io;
+use std::path::PathBuf;
 
 use crate::config::ConfigError;
-use crate::error::{MISUSE, Report};
+use crate::error::{FAILED, MISUSE, Report};
+use crate::names::{AppName, InvalidName};
 use crate::wire::{Code, JobId, Problem};
 
 use super::sse::SseError;
@@ -17,8 +19,20 @@ pub enum ClientError {
     Config(#[from] ConfigError),
     #[error("could not start")]
     Runtime(#[source] io::Error),
-    #[error("{0}")]
-    Usage(String),
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    #[error("`{word}` must come first: `{program} {word} …`")]
+    Misplaced { word: &'static str, program: String },
+    #[error("`{word}` is not a job number")]
+    JobNumber { word: String },
+    #[error("the configuration is given twice: with `--config` and as `{word}`")]
+    GivenTwice { word: String },
+    #[error("`{}` does not describe exactly one app", path.display())]
+    NotOneApp { path: PathBuf },
+    #[error("`--remove-volumes` removes the data of `{app}`, add `--yes` to confirm")]
+    Unconfirmed { app: AppName },
+    #[error("the token from {origin} has characters that no token has")]
+    TokenCharacters { origin: String },
     #[error("no server is chosen")]
     NoServer,
     #[error("several servers are configured and none is chosen: {}", hosts.join(", "))]
@@ -54,8 +68,15 @@ pub enum ClientError {
         #[source]
         source: Cause,
     },
-    #[error("`{server}` refused the token from {origin}")]
-    Unauthorized { server: String, origin: String, problem: Box<Problem> },
+    #[error("`{server}` {}", refusal(origin))]
+    Unauthorized {
+        server: String,
+        /// Where the token came from that was sent.
+        origin: Option<String>,
+        hint: Option<String>,
+        #[source]
+        said: Detail,
+    },
     #[error("{}", problem.title)]
     Refused {
         problem: Box<Problem>,
@@ -70,7 +91,7 @@ pub enum ClientError {
         server: String,
         request: String,
         #[source]
-        source: Cause,
+        source: serde_json::Error,
     },
     #[error("the event stream of `{server}` is not understood")]
     Stream {
@@ -87,6 +108,8 @@ pub enum ClientError {
         #[source]
         source: Box<ClientError>,
     },
+    #[error("`{app}` has had no job yet")]
+    NoJob { app: AppName },
     /// The job ended badly; the report was put together by `failure`.
     #[error("the job failed")]
     Job { report: String },
@@ -97,6 +120,19 @@ pub enum ClientError {
 #[error("{0}")]
 pub struct Detail(String);
 
+/// The server was reached and its certificate was not accepted.
+fn distrusts(error: &io::Error) -> bool {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    matches!(cause, Some(rustls::Error::InvalidCertificate(_)))
+}
+
+fn refusal(origin: &Option<String>) -> String {
+    match origin {
+        Some(origin) => format!("refused the token from {origin}"),
+        None => "wants a token, and none was sent".to_owned(),
+    }
+}
+
 fn quoted(body: &str) -> String {
     let line = body.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
     let short: String = line.chars().take(200).collect();
@@ -106,13 +142,9 @@ fn quoted(body: &str) -> String {
 impl ClientError {
     /// The server's own refusal, in its words.
     pub fn refused(server: String, origin: Option<String>, problem: Problem) -> Self {
-        let problem = Box::new(problem);
         match problem.code {
-            Code::Unauthorized => {
-                let origin = origin.unwrap_or_else(|| "nowhere (none was sent)".to_owned());
-                Self::Unauthorized { server, origin, problem }
-            }
-            _ => Self::Refused { detail: problem.detail.clone().map(Detail), problem },
+            Code::Unauthorized => Self::Unauthorized { server, origin, hint: problem.hint, said: Detail(problem.title) },
+            _ => Self::Refused { detail: problem.detail.clone().map(Detail), problem: Box::new(problem) },
         }
     }
 
@@ -137,15 +169,20 @@ impl Report for ClientError {
             Self::NoToken { server, .. } => {
                 format!("run `haloy admin api token` on the server, then here `haloy server add {server} TOKEN`")
             }
+            Self::Connect { source, .. } if distrusts(source) => {
+                "use the name that the server's certificate is for; a server without one is \
+                reached by `ssh -L 9999:127.0.0.1:9999 HOST` and `--server localhost`"
+                    .to_owned()
+            }
             Self::Connect { local: true, .. } => "is the daemon running? start it with `haloy daemon`".to_owned(),
             Self::Connect { local: false, .. } => "check the server's name, and on the server that `haloyd` runs".to_owned(),
             Self::NoAnswer { request, .. } | Self::Broken { request, .. } if request.starts_with("POST") => {
                 "it may have arrived: look with `haloy status` before you repeat it".to_owned()
             }
-            Self::Unauthorized { server, problem, .. } => match &problem.hint {
-                Some(hint) => hint.clone(),
-                None => format!("run `haloy admin api token` on the server, then here `haloy server add {server} TOKEN --force`"),
-            },
+            Self::Unauthorized { hint: Some(hint), .. } => hint.clone(),
+            Self::Unauthorized { server, .. } => {
+                format!("run `haloy admin api token` on the server, then here `haloy server add {server} TOKEN --force`")
+            }
             Self::Refused { problem, .. } => return problem.hint.clone(),
             Self::Status { server, .. } => format!("is `{server}` a haloy server? try `haloy version --server {server}`"),
             Self::Answer { .. } | Self::Stream { .. } => "compare the versions with `haloy version`".to_owned(),
@@ -158,8 +195,10 @@ impl Report for ClientError {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Config(error) => error.exit_code(),
-            Self::Usage(_) | Self::NoServer | Self::SeveralServers { .. } | Self::NoToken { .. } => MISUSE,
-            _ => crate::error::FAILED,
+            Self::Name(_) | Self::Misplaced { .. } | Self::JobNumber { .. } | Self::GivenTwice { .. } | Self::NotOneApp { .. } => MISUSE,
+            Self::Unconfirmed { .. } | Self::TokenCharacters { .. } => MISUSE,
+            Self::NoServer | Self::SeveralServers { .. } | Self::NoToken { .. } => MISUSE,
+            _ => FAILED,
         }
     }
 

@@ -4,12 +4,14 @@ use std::process::ExitCode;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::error::chain;
 use crate::names::DeployId;
 use crate::term::{self, Terminal};
 use crate::wire::{AppStatus, LogLine, routes};
 
 use super::Outcome;
 use super::error::ClientError;
+use super::patience::{Patience, in_words};
 use super::subject::{Globals, Subject};
 
 /// Show what an app's containers print, also stopped and failed ones
@@ -48,35 +50,58 @@ impl Logs {
         let subject = Subject::find(globals, self.app.as_deref())?;
         let status: AppStatus = subject.api.get(&routes::app(&subject.app)).await?;
         let several = status.replicas_wanted > 1 || status.replicas.len() > 1;
-        let path = format!("{}?{}", routes::app_verb(&subject.app, "logs"), self.query());
-        let terminal = globals.terminal.for_data();
-
-        let mut stream = subject.api.events(&path, None).await?;
-        while let Some(event) = stream.next().await? {
-            if event.kind != "line" {
-                continue;
+        let mut patience = Patience::new();
+        let mut last = None;
+        loop {
+            let seen = last;
+            let outcome = self.one_connection(&subject, several, &mut last, globals).await;
+            if last != seen {
+                patience.heard();
             }
-            if self.json {
-                term::data(&format!("{}\n", event.data.replace('\n', " ")));
-                continue;
+            match (outcome, patience.next()) {
+                (Err(error), Some(delay)) if self.follow && error.is_passing() => {
+                    let text = format!("{}; trying again in {}", chain(&error), in_words(delay));
+                    term::words(&globals.terminal.yellow(&text));
+                    tokio::time::sleep(delay).await;
+                }
+                (outcome, _) => return outcome.map(|()| ExitCode::SUCCESS),
             }
-            let line: LogLine = serde_json::from_str(&event.data).map_err(|error| ClientError::Answer {
-                server: subject.api.server(),
-                request: format!("GET {}", routes::app_verb(&subject.app, "logs")),
-                source: error.into(),
-            })?;
-            term::data(&show(&line, several, terminal));
         }
-        Ok(ExitCode::SUCCESS)
     }
 
-    fn query(&self) -> String {
-        let tail = self.tail.or_else(|| self.since.is_none().then_some(DEFAULT_TAIL));
+    /// Shows one stream to its end. `last` is the time of the last line that was shown.
+    async fn one_connection(
+        &self,
+        subject: &Subject,
+        several: bool,
+        last: &mut Option<Timestamp>,
+        globals: &Globals,
+    ) -> Result<(), ClientError> {
+        let terminal = globals.terminal.for_data();
+        let resumed = *last;
+        let path = format!("{}?{}", routes::app_verb(&subject.app, "logs"), self.query(resumed));
+        let mut stream = subject.api.events(&path, None).await?;
+        while let Some(line) = stream.next_of::<LogLine>().await? {
+            // What was shown before the connection broke comes again, at least its last line.
+            if resumed.is_some() && line.at.is_some() && line.at <= resumed {
+                continue;
+            }
+            *last = line.at.max(*last);
+            let text = serde_json::to_string(&line).expect("invariant: our own types serialise");
+            term::data(&if self.json { text + "\n" } else { show(&line, several, terminal) });
+        }
+        Ok(())
+    }
+
+    /// What to ask for; only what came after `last` when the connection broke there.
+    fn query(&self, last: Option<Timestamp>) -> String {
+        let since = last.or(self.since);
+        let tail = self.tail.or_else(|| since.is_none().then_some(DEFAULT_TAIL)).filter(|_| last.is_none());
         let mut query = format!("follow={}", self.follow);
         if let Some(tail) = tail {
             query.push_str(&format!("&tail={tail}"));
         }
-        if let Some(since) = self.since {
+        if let Some(since) = since {
             query.push_str(&format!("&since={since}"));
         }
         if let Some(deployment) = self.deployment {
@@ -118,7 +143,8 @@ mod tests {
     fn since_takes_spans_and_moments() {
         assert_eq!(since("2026-11-21T09:30:00Z").map(|moment| moment.to_string()), Ok("2026-11-21T09:30:00Z".to_owned()));
         for (text, seconds) in [("30s", 30), ("10m", 600), ("2h", 7200), ("1d", 86_400)] {
-            let passed = Timestamp::now().duration_since(since(text).expect(text)).as_secs();
+            let moment = since(text).expect(text);
+            let passed = Timestamp::now().duration_since(moment).as_secs();
             assert!((seconds..seconds + 5).contains(&passed), "{text}: {passed}");
         }
         for bad in ["", "10", "m", "10 m", "10y", "99999999999999999999s", "99999999999999d", "yesterday"] {

@@ -20,6 +20,7 @@ mod failure;
 mod hooks;
 mod logs;
 mod origin;
+mod patience;
 mod power;
 mod progress;
 mod rollback;
@@ -133,8 +134,8 @@ fn run(command: Command, globals: &Globals) -> Outcome {
     }
 }
 
-fn misplaced(word: &str, globals: &Globals) -> ClientError {
-    ClientError::Usage(format!("`{word}` must come first: `{} {word} …`", globals.program))
+fn misplaced(word: &'static str, globals: &Globals) -> ClientError {
+    ClientError::Misplaced { word, program: globals.program.clone() }
 }
 
 /// One thread is plenty for one request at a time, and starts in no time.

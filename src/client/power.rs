@@ -86,7 +86,7 @@ impl Restart {
 fn confirm_data_loss(subject: &Subject, globals: &Globals) -> Result<(), ClientError> {
     let app = &subject.app;
     if !globals.terminal.interactive {
-        return Err(ClientError::Usage(format!("`--remove-volumes` removes the data of `{app}`, add `--yes` to confirm")));
+        return Err(ClientError::Unconfirmed { app: app.clone() });
     }
     let answer = term::ask(&format!("This removes the volumes of `{app}` with all their data. Type the app's name to go on:"));
     if answer.as_deref() == Some(app.as_str()) { Ok(()) } else { Err(ClientError::Declined) }

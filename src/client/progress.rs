@@ -19,7 +19,7 @@ pub struct Progress {
 
 impl Progress {
     pub fn start(terminal: Terminal, quiet: bool) -> Self {
-        let spinner = (terminal.progress && !quiet).then(Spinner::start);
+        let spinner = (terminal.progress && !quiet).then(|| Spinner::start("waiting for the server"));
         Self { terminal, spinner, quiet, began: None, current: None }
     }
 
@@ -82,7 +82,7 @@ impl Progress {
 /// What is being done, in words.
 fn label(phase: Phase) -> &'static str {
     match phase {
-        Phase::Queued => "waiting for an earlier job of the app",
+        Phase::Queued => "queued",
         Phase::Preparing => "preparing image, network and volumes",
         Phase::Starting => "starting containers",
         Phase::Checking => "checking health",

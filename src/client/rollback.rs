@@ -21,17 +21,19 @@ Examples:
   haloy rollback my-app.yaml 20261121093000    The same for the app of another file
   haloy rollback my-app                        List what an app can go back to")]
 pub struct Rollback {
-    /// Deployment to go back to; the one before the current when absent. A configuration file or an
-    /// app's name may come before it
-    #[arg(value_name = "[CONFIG|APP] [DEPLOYMENT]", num_args = 0..=2)]
-    words: Vec<String>,
+    /// Configuration file or its directory, or the app's name; may be left out
+    #[arg(value_name = "CONFIG|APP")]
+    app: Option<String>,
+    /// Deployment to go back to; the one before the current when absent
+    #[arg(value_name = "DEPLOYMENT")]
+    deployment: Option<String>,
     #[command(flatten)]
     following: Following,
 }
 
 impl Rollback {
     pub async fn run(self, globals: &Globals) -> Outcome {
-        let (word, deployment) = split(&self.words)?;
+        let (word, deployment) = split(self.app.as_deref(), self.deployment.as_deref())?;
         let subject = Subject::find(globals, word)?;
         if let (Some(word), None) = (word, deployment)
             && !subject::names_a_file(word)
@@ -57,14 +59,14 @@ fn success(subject: &Subject, deployment: Option<DeployId>, accepted: &Accepted,
     term::words(&format!("{} `{}` is rolled back{back}{id}{time}", globals.terminal.green("✓"), subject.app));
 }
 
-/// The last word is the deployment when it looks like one.
-fn split(words: &[String]) -> Result<(Option<&str>, Option<DeployId>), ClientError> {
-    match words {
-        [] => Ok((None, None)),
-        [word] => Ok(word.parse().map_or((Some(word.as_str()), None), |id| (None, Some(id)))),
-        [word, id, ..] => {
-            let id = id.parse().map_err(|error| ClientError::Usage(format!("{error}")))?;
-            Ok((Some(word), Some(id)))
+/// A single word is the deployment when it looks like one.
+fn split<'a>(first: Option<&'a str>, second: Option<&str>) -> Result<(Option<&'a str>, Option<DeployId>), ClientError> {
+    match (first, second) {
+        (Some(word), None) => Ok(word.parse().map_or((first, None), |id| (None, Some(id)))),
+        (_, None) => Ok((None, None)),
+        (_, Some(id)) => {
+            let id = id.parse()?;
+            Ok((first, Some(id)))
         }
     }
 }

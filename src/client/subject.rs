@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::client::Servers;
-use crate::config::{self, Config, Environment, Target};
+use crate::config::{self, Config, ConfigError, Environment, Target};
 use crate::names::AppName;
 use crate::paths;
 use crate::term::{self, Terminal};
@@ -52,10 +52,11 @@ impl Project {
     /// The file's only target, or the one of the app `wanted`.
     fn from_config(config: Config, wanted: Option<&AppName>) -> Result<Self, ClientError> {
         let Config { path, mut targets, warnings } = config;
-        warnings.iter().for_each(|warning| term::words(warning));
+        let colour = Terminal::detect().colour;
+        warnings.iter().for_each(|warning| term::words(&warning.render(colour)));
         targets.retain(|target| wanted.is_none_or(|name| target.spec.name == *name));
-        let several = || ClientError::Usage(format!("`{}` does not describe exactly one app", path.display()));
-        let target = targets.pop().filter(|_| targets.is_empty()).ok_or_else(several)?;
+        let target = targets.pop().filter(|_| targets.is_empty());
+        let target = target.ok_or_else(|| ClientError::NotOneApp { path: path.clone() })?;
         let environment = Environment::load(folder(&path), &paths::client_config())?;
         Ok(Self { path, target, environment })
     }
@@ -72,7 +73,7 @@ pub fn folder(path: &Path) -> &Path {
 
 pub fn chosen_path(globals: &Globals, word: Option<&str>) -> Result<Option<PathBuf>, ClientError> {
     match (&globals.config, word) {
-        (Some(_), Some(word)) => Err(ClientError::Usage(format!("the configuration is given twice: with `--config` and as `{word}`"))),
+        (Some(_), Some(word)) => Err(ClientError::GivenTwice { word: word.to_owned() }),
         (Some(path), None) => Ok(Some(path.clone())),
         (None, word) => Ok(word.map(PathBuf::from)),
     }
@@ -94,7 +95,7 @@ impl Subject {
         let Some(name) = word.filter(|word| !names_a_file(word)) else {
             return Self::of(&Project::read(globals, word)?, globals, word);
         };
-        let app: AppName = name.parse().map_err(|error| ClientError::Usage(format!("{error}")))?;
+        let app: AppName = name.parse()?;
         let project = nearby(globals).and_then(|config| Project::from_config(config, Some(&app)).ok());
         Self::new(app, project.as_ref(), globals, word)
     }
@@ -133,13 +134,14 @@ fn nearby(globals: &Globals) -> Option<Config> {
     config::find(globals.config.as_deref()).and_then(|path| config::load(&path)).ok()
 }
 
-/// The server alone, for commands about no particular app. A configuration is used when there is one.
+/// The server alone, for commands about no particular app. A configuration is used when there is one;
+/// one that cannot be used matters only to those who did not name a server.
 pub fn server(globals: &Globals) -> Result<Api, ClientError> {
-    let given = globals.config.is_some() || globals.server.is_none();
-    let project = match config::find(globals.config.as_deref()) {
-        Ok(path) if given => Some(Project::from_config(config::load(&path)?, None)?),
-        Err(error) if globals.config.is_some() => return Err(error.into()),
-        _ => nearby(globals).and_then(|config| Project::from_config(config, None).ok()),
+    let project = match Project::read(globals, None) {
+        Ok(project) => Some(project),
+        Err(ClientError::Config(ConfigError::NotFound { .. })) if globals.config.is_none() => None,
+        Err(_) if globals.config.is_none() && globals.server.is_some() => None,
+        Err(error) => return Err(error),
     };
     api(globals, project.as_ref())
 }

@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use crate::config::{self, Config, Environment, Target};
+use crate::config::{self, Config, Environment, Mistake, Target};
 use crate::error::Report as _;
 use crate::paths;
-use crate::term;
+use crate::term::{self, Terminal};
 use crate::wire::{AppSpec, EnvSource};
 
 use super::Outcome;
@@ -28,7 +28,7 @@ pub struct ValidateConfig {
 struct Valid<'a> {
     ok: bool,
     path: String,
-    warnings: &'a [String],
+    warnings: &'a [Mistake],
     targets: Vec<ValidTarget<'a>>,
 }
 
@@ -107,5 +107,6 @@ fn show(valid: &Valid<'_>, globals: &Globals) {
             term::words(&globals.terminal.yellow(&format!("warning: `{name}` is not set here, a deploy needs it")));
         }
     }
-    valid.warnings.iter().for_each(|warning| term::words(warning));
+    let colour = Terminal::detect().colour;
+    valid.warnings.iter().for_each(|warning| term::words(&warning.render(colour)));
 }

@@ -3,22 +3,15 @@
 //! Watching changes nothing: the job goes on when nobody looks. A connection that breaks is made anew
 //! behind the last event that was seen.
 
-use std::time::Duration;
-
 use jiff::SignedDuration;
-use tokio::time::Instant;
 
 use crate::error::chain;
 use crate::wire::{Event, EventKind, Failure, Job, JobId, Phase, routes};
 
 use super::api::Api;
 use super::error::ClientError;
+use super::patience::{Patience, in_words};
 use super::progress::Progress;
-
-const FIRST_DELAY: Duration = Duration::from_millis(500);
-const LONGEST_DELAY: Duration = Duration::from_secs(60);
-/// Without any word from the server for so long, watching ends.
-const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// A job's verdict.
 pub struct Verdict {
@@ -28,18 +21,26 @@ pub struct Verdict {
     pub took: Option<SignedDuration>,
 }
 
-pub enum Watched {
-    Ended(Verdict),
-    /// The user does not want to watch any longer (Ctrl-C).
-    Left,
+/// Shows a job's events until its verdict; `None` when the user does not want to watch any longer
+/// (Ctrl-C). `attach` is the command that watches it again.
+pub async fn watch(api: &Api, job: JobId, progress: &mut Progress, attach: &str) -> Result<Option<Verdict>, ClientError> {
+    let mut watcher = Watcher { api, job, progress, attach, last: None, failure: None };
+    tokio::select! {
+        verdict = watcher.until_the_end() => verdict.map(Some),
+        interrupt = tokio::signal::ctrl_c() => interrupt.map(|()| None).map_err(ClientError::Runtime),
+    }
 }
 
-/// Shows a job's events until its verdict. `attach` is the command that watches it again.
-pub async fn watch(api: &Api, job: JobId, progress: &mut Progress, attach: &str) -> Result<Watched, ClientError> {
-    let mut watcher = Watcher { api, job, progress, last: None, failure: None };
-    tokio::select! {
-        verdict = watcher.until_the_end(attach) => verdict.map(Watched::Ended),
-        interrupt = tokio::signal::ctrl_c() => interrupt.map(|()| Watched::Left).map_err(ClientError::Runtime),
+/// The job as the server describes it at its end. The verdict is known by now: a server that is away
+/// for a moment does not change it.
+pub async fn finished(api: &Api, job: JobId, progress: &mut Progress, attach: &str) -> Result<Job, ClientError> {
+    let mut patience = Patience::new();
+    let watcher = Watcher { api, job, progress, attach, last: None, failure: None };
+    loop {
+        match api.get(&routes::job(job)).await {
+            Err(error) if error.is_passing() => watcher.wait(error, &mut patience).await?,
+            answer => return answer,
+        }
     }
 }
 
@@ -47,46 +48,39 @@ struct Watcher<'a> {
     api: &'a Api,
     job: JobId,
     progress: &'a mut Progress,
+    attach: &'a str,
     /// Number of the last event that was seen.
     last: Option<u64>,
     failure: Option<Failure>,
 }
 
 impl Watcher<'_> {
-    async fn until_the_end(&mut self, attach: &str) -> Result<Verdict, ClientError> {
-        let mut delay = FIRST_DELAY;
-        let mut heard = Instant::now();
+    async fn until_the_end(&mut self) -> Result<Verdict, ClientError> {
+        let mut patience = Patience::new();
         loop {
             let seen = self.last;
-            let error = match self.one_connection().await {
+            let outcome = self.one_connection().await;
+            if self.last != seen {
+                patience.heard();
+            }
+            match outcome {
                 Ok(Some(verdict)) => return Ok(verdict),
-                Ok(None) => None,
-                Err(error) if error.is_passing() => Some(error),
-                Err(error) => return Err(error),
-            };
-            if self.last != seen || error.is_none() {
-                (delay, heard) = (FIRST_DELAY, Instant::now());
-            }
-            if let Some(error) = error {
-                if heard.elapsed() > PATIENCE {
-                    return Err(self.give_up(error, attach));
+                // The daemon restarts, or a proxy between cut the stream off; the server itself answers.
+                Ok(None) => {
+                    patience.heard();
+                    tokio::time::sleep(patience.next().unwrap_or_default()).await;
                 }
-                self.progress.trouble(&format!("{}; trying again in {}", chain(&error), in_words(delay)));
+                Err(error) if error.is_passing() => self.wait(error, &mut patience).await?,
+                Err(error) => return Err(error),
             }
-            tokio::time::sleep(delay).await;
-            delay = (delay * 2).min(LONGEST_DELAY);
         }
     }
 
     /// Follows one stream. `None` when it ended and the job did not.
     async fn one_connection(&mut self) -> Result<Option<Verdict>, ClientError> {
-        let mut stream = self.api.events(&routes::job_events(self.job), self.last).await?;
-        while let Some(event) = stream.next().await? {
-            let event: Event = serde_json::from_str(&event.data).map_err(|error| ClientError::Answer {
-                server: self.api.server(),
-                request: format!("GET {}", routes::job_events(self.job)),
-                source: error.into(),
-            })?;
+        let path = routes::job_events(self.job);
+        let mut stream = self.api.events(&path, self.last).await?;
+        while let Some(event) = stream.next_of::<Event>().await? {
             if let Some(verdict) = self.take(event) {
                 return Ok(Some(verdict));
             }
@@ -116,22 +110,24 @@ impl Watcher<'_> {
         }
     }
 
-    fn give_up(&self, error: ClientError, attach: &str) -> ClientError {
-        ClientError::GaveUp {
-            server: self.api.server(),
-            job: self.job,
-            minutes: PATIENCE.as_secs() / 60,
-            attach: attach.to_owned(),
-            source: Box::new(error),
-        }
+    /// Tells the user and waits for the next attempt, or gives up.
+    async fn wait(&self, error: ClientError, patience: &mut Patience) -> Result<(), ClientError> {
+        let Some(delay) = patience.next() else {
+            return Err(ClientError::GaveUp {
+                server: self.api.server(),
+                job: self.job,
+                minutes: Patience::minutes(),
+                attach: self.attach.to_owned(),
+                source: Box::new(error),
+            });
+        };
+        self.progress.trouble(&format!("{}; trying again in {}", chain(&error), in_words(delay)));
+        tokio::time::sleep(delay).await;
+        Ok(())
     }
 }
 
 fn failure_of(phase: Phase, failure: Option<Failure>) -> Option<Failure> {
     let unknown = || Failure { reason: "the server gave no reason".to_owned(), hint: None, container: None };
     (phase == Phase::Failed).then(|| failure.unwrap_or_else(unknown))
-}
-
-fn in_words(delay: Duration) -> String {
-    if delay < Duration::from_secs(1) { format!("{} ms", delay.as_millis()) } else { format!("{} s", delay.as_secs()) }
 }

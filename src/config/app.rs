@@ -95,6 +95,14 @@ fn read_spec(root: &Field<'_>, env: &[EnvEntry], findings: &mut Findings<'_>) ->
     let deployment_strategy = root.get("deployment_strategy").and_then(|field| findings.choice(&field, &strategies));
     let min_ready_seconds = root.get("min_ready_seconds").and_then(|field| findings.seconds(&field, 0..=HOUR));
     let deploy_timeout = root.get("deploy_timeout").and_then(|field| findings.seconds(&field, 1..=DAY));
+    if let (Some(ready), Some(field)) = (min_ready_seconds, root.get("min_ready_seconds")) {
+        let timeout = deploy_timeout.unwrap_or_else(AppSpec::default_deploy_timeout);
+        if ready >= timeout {
+            let message =
+                format!("`min_ready_seconds` must be shorter than `deploy_timeout` ({timeout} seconds): no deployment could succeed");
+            findings.mistake(&field, message).hint("make `deploy_timeout` longer");
+        }
+    }
     let drain_timeout = root.get("drain_timeout").and_then(|field| findings.seconds(&field, 0..=DAY));
     let stop_timeout = root.get("stop_timeout").and_then(|field| findings.seconds(&field, 0..=HOUR));
     Some(AppSpec {

@@ -175,3 +175,101 @@ fn env_line(variable: &str, token: &Secret) -> Result<String, ConfigError> {
     let plain = token.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
     Ok(if plain { format!("{variable}={token}\n") } else { format!("{variable}='{token}'\n") })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(dir: &Path, file: &str) -> String {
+        std::fs::read_to_string(dir.join(file)).expect(file)
+    }
+
+    #[test]
+    fn servers_are_added_listed_and_removed() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let dir = dir.path().join("haloy");
+        let mut servers = Servers::load(&dir).expect("nothing there yet");
+        assert_eq!(servers.list().len(), 0);
+        servers.add("https://Production.Haloy.com/", &Secret::new("abc123"), false).expect("added");
+        servers.add("localhost:9999", &Secret::new("a+b/c="), false).expect("added");
+        assert_eq!(
+            text(&dir, "client.yaml"),
+            "servers:\n  \"localhost:9999\":\n    token_env: \"HALOY_API_TOKEN_LOCALHOST_9999\"\n  \"production.haloy.com\":\n    token_env: \"HALOY_API_TOKEN_PRODUCTION_HALOY_COM\"\n"
+        );
+        assert_eq!(text(&dir, ".env"), "HALOY_API_TOKEN_PRODUCTION_HALOY_COM=abc123\nHALOY_API_TOKEN_LOCALHOST_9999='a+b/c='\n");
+
+        let servers = Servers::load(&dir).expect("what was written can be read");
+        let names: Vec<String> = servers.list().map(|server| server.name.to_string()).collect();
+        assert_eq!(names, ["localhost:9999", "production.haloy.com"]);
+        let local = servers.get("LOCALHOST:9999").expect("known").clone();
+        assert_eq!(local.token(&dir).expect("readable"), Some(Secret::new("a+b/c=")));
+        assert_eq!(servers.get("localhost"), None);
+
+        let mut servers = servers;
+        servers.remove("production.haloy.com").expect("known");
+        assert_eq!(text(&dir, ".env"), "HALOY_API_TOKEN_LOCALHOST_9999='a+b/c='\n");
+        assert!(
+            matches!(servers.remove("production.haloy.com"), Err(ConfigError::ServerUnknown { known, .. }) if known == ["localhost:9999"])
+        );
+        servers.remove("localhost:9999").expect("known");
+        assert_eq!((text(&dir, ".env"), text(&dir, "client.yaml")), (String::new(), "servers: {}\n".to_owned()));
+        assert_eq!(Servers::load(&dir).expect("no servers is fine").list().len(), 0);
+    }
+
+    #[test]
+    fn a_known_server_is_refused_before_anything_is_written() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let mut servers = Servers::load(dir.path()).expect("nothing there yet");
+        servers.add("a.example.com", &Secret::new("one"), false).expect("added");
+        let error = servers.add("A.example.com", &Secret::new("two"), false).expect_err("known");
+        assert!(crate::error::render(&error).contains("--force"), "{error}");
+        assert_eq!(text(dir.path(), ".env"), "HALOY_API_TOKEN_A_EXAMPLE_COM=one\n");
+        servers.add("a.example.com", &Secret::new("two"), true).expect("forced");
+        assert_eq!(text(dir.path(), ".env"), "HALOY_API_TOKEN_A_EXAMPLE_COM=two\n");
+        for token in ["", "two words", "it's", "line\n"] {
+            assert!(matches!(servers.add("b.example.com", &Secret::new(token), false), Err(ConfigError::TokenText)));
+        }
+        assert_eq!(text(dir.path(), ".env"), "HALOY_API_TOKEN_A_EXAMPLE_COM=two\n");
+    }
+
+    #[test]
+    fn other_lines_stay_and_the_file_is_private() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        std::fs::write(dir.path().join(".env"), "# mine\nexport HALOY_API_TOKEN_A_B=old\nHALOY_API_TOKEN_A_B_2=keep\nX=1").expect("write");
+        let mut servers = Servers::load(dir.path()).expect("no servers yet");
+        servers.add("a.b", &Secret::new("new"), false).expect("added");
+        assert_eq!(text(dir.path(), ".env"), "# mine\nHALOY_API_TOKEN_A_B_2=keep\nX=1\nHALOY_API_TOKEN_A_B=new\n");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = std::fs::metadata(dir.path().join(".env")).expect("metadata").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn hosts_whose_variables_would_be_the_same_get_their_own() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let mut servers = Servers::load(dir.path()).expect("nothing there yet");
+        servers.add("a-b.example.com", &Secret::new("one"), false).expect("added");
+        servers.add("a.b.example.com", &Secret::new("two"), false).expect("added");
+        assert_eq!(text(dir.path(), ".env"), "HALOY_API_TOKEN_A_B_EXAMPLE_COM=one\nHALOY_API_TOKEN_A_B_EXAMPLE_COM_2=two\n");
+    }
+
+    #[test]
+    fn mistakes_in_the_file_are_reported_with_their_place() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let text = "servers:\n  \"a b\":\n    token_env: A\n  c.example.com:\n    tokenenv: B\n  d.example.com:\n    token_env: hunter2!\n";
+        std::fs::write(dir.path().join("client.yaml"), text).expect("write");
+        let mistakes = Servers::load(dir.path()).expect_err("three mistakes").mistakes();
+        let found: Vec<_> = mistakes.iter().map(|m| (m.line, m.message.as_str())).collect();
+        assert_eq!(
+            found,
+            [
+                (2, "`a b` is not a server: it is not a host name or an address"),
+                (5, "unknown key `tokenenv`"),
+                (7, "`token_env` must name an environment variable"),
+            ]
+        );
+    }
+}

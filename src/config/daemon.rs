@@ -89,3 +89,48 @@ fn read_engine(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String>
     }
     Some(text.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("haloyd.yaml");
+        assert_eq!(DaemonSettings::load(&path).expect("no file is fine"), DaemonSettings::default());
+        DaemonSettings::default().write(&path).expect("written");
+        assert_eq!(DaemonSettings::load(&path).expect("an empty file is fine"), DaemonSettings::default());
+        let settings = DaemonSettings {
+            http_addr: "0.0.0.0:80".parse().ok(),
+            https_addr: "[::]:443".parse().ok(),
+            api_addr: "127.0.0.1:9999".parse().ok(),
+            docker_host: Some("unix:///run/docker.sock".to_owned()),
+            access_log: Some(false),
+            debug: Some(true),
+        };
+        settings.write(&path).expect("written");
+        assert_eq!(DaemonSettings::load(&path).expect("what was written can be read"), settings);
+    }
+
+    #[test]
+    fn every_mistake_is_reported_with_its_place() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("haloyd.yaml");
+        std::fs::write(&path, "http_adr: 0.0.0.0:80\nhttps_addr: 443\napiAddr: localhost\ndocker_host: /run/docker.sock\ndebug: \"yes\"\n")
+            .expect("write");
+        let mistakes = DaemonSettings::load(&path).expect_err("five mistakes").mistakes();
+        let found: Vec<_> = mistakes.iter().map(|m| (m.line, m.message.as_str())).collect();
+        assert_eq!(
+            found,
+            [
+                (1, "unknown key `http_adr`"),
+                (2, "`https_addr` must be a string, not a number (`443`)"),
+                (3, "`api_addr` must be an address and a port, not `localhost`"),
+                (4, "`docker_host` must be a socket of the Docker Engine"),
+                (5, "`debug` must be true or false, not a string"),
+            ]
+        );
+        assert_eq!(mistakes[0].hint.as_deref(), Some("did you mean `http_addr`?"));
+    }
+}

@@ -61,7 +61,7 @@ impl Document {
             Err(error) => {
                 let source = Arc::new(Source::new(path, text, &mask::unparsed(text, shape)));
                 let message = format!("this is not valid {}: {}", format.name(), error.message);
-                Err(ConfigError::Invalid { mistakes: vec![syntax_mistake(&source, SyntaxError { message, ..error })] })
+                Err(ConfigError::invalid(vec![syntax_mistake(&source, SyntaxError { message, ..error })]))
             }
         }
     }
@@ -85,7 +85,7 @@ impl Document {
             Value::Empty(..) => Dict::new(),
             _ => {
                 let message = "the file must consist of keys with values, like `name: my-app`";
-                return Err(ConfigError::Invalid { mistakes: vec![Mistake::new(Site { source, span: begin }, None, message)] });
+                return Err(ConfigError::invalid(vec![Mistake::new(Site { source, span: begin }, None, message)]));
             }
         };
         Ok(Self { source, values, places: lowering.places, meant: lowering.meant, mistakes })
@@ -231,19 +231,10 @@ impl Lowering<'_> {
         if let Some(key) = meant.or_else(|| keys.first().filter(|_| keys.len() == 1)) {
             self.meant.insert(join(path, key.name));
         }
-        let in_camel_case = written.name.contains(|c: char| c.is_ascii_uppercase()) && !written.name.contains('_');
-        let hint = match meant {
-            Some(key) if in_camel_case => format!("did you mean `{}`?", camel_case(key.name)),
-            Some(key) => format!("did you mean `{}`?", key.name),
-            None if keys.len() == 1 => format!("the only key here is `{}`", keys[0].name),
-            None if keys.len() <= 6 => format!("the keys here are {}", names(keys)),
-            None => "keys for your own use (YAML anchors) begin with `x-`".to_owned(),
-        };
-        let (message, path) = match quotable {
-            true => (format!("unknown key `{}`", written.name), join(path, &written.name)),
-            false => ("unknown key".to_owned(), path.to_owned()),
-        };
-        self.misspelled.push(Misspelled { span: written.span.clone(), path, message, hint: Some(hint), other: None });
+        let message = if quotable { format!("unknown key `{}`", written.name) } else { "unknown key".to_owned() };
+        let path = if quotable { join(path, &written.name) } else { path.to_owned() };
+        let hint = Some(key_hint(&written.name, meant, keys));
+        self.misspelled.push(Misspelled { span: written.span.clone(), path, message, hint, other: None });
     }
 
     /// Whether a string ends on another line than its key: where a colon or a quote is missing, it has
@@ -261,8 +252,10 @@ impl Lowering<'_> {
             return node.span.clone();
         }
         let start = node.span.start.min(self.text.len());
-        let line = self.text[start..].split(['\n', '\r']).next().unwrap_or_default();
-        start..start + line.trim_end().len()
+        // A file may be one long line with thousands of lists: a part of it says where.
+        let rest = self.text[start..].char_indices().take_while(|(byte, c)| *byte < 80 && !matches!(c, '\n' | '\r'));
+        let end = rest.filter(|(_, c)| !c.is_whitespace()).last().map_or(start, |(byte, c)| start + byte + c.len_utf8());
+        start..end
     }
 
     /// Masks every scalar below.
@@ -296,6 +289,17 @@ fn is_shown(kind: &Kind, shape: &Shape) -> bool {
         // `api_token: NAME`. A token pasted there by mistake could be a name in small letters.
         (Kind::Text(text), Shape::Object(_)) => is_variable(text) && !text.bytes().any(|b| b.is_ascii_lowercase()),
         _ => false,
+    }
+}
+
+fn key_hint(written: &str, meant: Option<&Key>, keys: &[Key]) -> String {
+    let in_camel_case = written.contains(|c: char| c.is_ascii_uppercase()) && !written.contains('_');
+    match meant {
+        Some(key) if in_camel_case => format!("did you mean `{}`?", camel_case(key.name)),
+        Some(key) => format!("did you mean `{}`?", key.name),
+        None if keys.len() == 1 => format!("the only key here is `{}`", keys[0].name),
+        None if keys.len() <= 6 => format!("the keys here are {}", names(keys)),
+        None => "keys for your own use (YAML anchors) begin with `x-`".to_owned(),
     }
 }
 

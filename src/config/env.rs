@@ -171,12 +171,12 @@ pub fn resolve(entries: &[EnvEntry], environment: &Environment) -> Result<Vec<En
             None => mistakes.push(missing(&entry.source, &entry.site, &entry.key)),
         }
     }
-    if mistakes.is_empty() { Ok(values) } else { Err(ConfigError::Invalid { mistakes }) }
+    if mistakes.is_empty() { Ok(values) } else { Err(ConfigError::invalid(mistakes)) }
 }
 
 pub fn resolve_token(token: &TokenSource, environment: &Environment) -> Result<Secret, ConfigError> {
     let found = look_up(&token.source, environment);
-    found.ok_or_else(|| ConfigError::Invalid { mistakes: vec![missing(&token.source, &token.site, &token.key)] })
+    found.ok_or_else(|| ConfigError::invalid(vec![missing(&token.source, &token.site, &token.key)]))
 }
 
 fn look_up(source: &ValueSource, environment: &Environment) -> Option<Secret> {
@@ -187,14 +187,16 @@ fn look_up(source: &ValueSource, environment: &Environment) -> Option<Secret> {
 }
 
 fn missing(source: &ValueSource, site: &Site, key: &str) -> Mistake {
-    // A token pasted in the place of a variable's name is not repeated: names are in capitals.
-    let name = match source {
-        ValueSource::Env(name) if key != "api_token" || !name.bytes().any(|b| b.is_ascii_lowercase()) => name.as_str(),
-        _ => "named here",
+    let subject = match source {
+        ValueSource::Env(name) if !may_be_token(key, name) => format!("the environment variable `{name}`"),
+        _ => "the environment variable named here".to_owned(),
     };
-    let subject =
-        if name == "named here" { "the environment variable named here".to_owned() } else { format!("the environment variable `{name}`") };
     let mut mistake = Mistake::new(site.clone(), Some(key.to_owned()), format!("{subject} is empty or not set"));
     mistake.hint("export it, or write it into a `.env` file beside this one");
     mistake
+}
+
+/// A token pasted where `api_token` wants a variable's name looks like a name, but not in capitals.
+fn may_be_token(key: &str, name: &str) -> bool {
+    key == "api_token" && name.bytes().any(|b| b.is_ascii_lowercase())
 }

@@ -6,6 +6,10 @@ use super::mistake::Mistake;
 use super::server::{self, NotAServer};
 use crate::error::{FAILED, MISUSE, Report};
 use crate::files::FileError;
+use crate::term::Terminal;
+
+/// So many mistakes are shown: who made more has another kind of problem.
+pub const SHOWN: usize = 100;
 
 /// Why a configuration could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -20,9 +24,9 @@ pub enum ConfigError {
     TooLarge { path: PathBuf },
     #[error("`{}` is not a text in UTF-8", path.display())]
     NotText { path: PathBuf },
-    /// The file is there and holds mistakes, all of which are listed in their order in it.
-    #[error("the configuration has {}", count(mistakes.len()))]
-    Invalid { mistakes: Vec<Mistake> },
+    /// The file is there and holds mistakes: the first of them (at most 100) in the order of the file.
+    #[error("the configuration has {}", count(*total))]
+    Invalid { mistakes: Vec<Mistake>, total: usize },
     /// A line of an environment file. Its text is never shown: it may be a secret.
     #[error("`{}`, line {line} is not `NAME=value`", path.display())]
     EnvironmentLine { path: PathBuf, line: usize },
@@ -43,12 +47,29 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
+    /// Sorts the mistakes, keeps the first and finds out their lines.
+    pub(super) fn invalid(mut mistakes: Vec<Mistake>) -> Self {
+        let total = mistakes.len();
+        mistakes.sort_by_key(Mistake::start);
+        mistakes.truncate(SHOWN);
+        Self::Invalid { mistakes: mistakes.into_iter().map(Mistake::placed).collect(), total }
+    }
+
     /// The mistakes in the file, for `--json`; empty when the file could not be read at all.
     pub fn mistakes(&self) -> Vec<Mistake> {
         match self {
-            Self::Invalid { mistakes } => mistakes.clone(),
+            Self::Invalid { mistakes, .. } => mistakes.clone(),
             _ => Vec::new(),
         }
+    }
+
+    /// The reports of all mistakes, one below the other, and their number.
+    pub(super) fn all_mistakes(&self, colour: bool) -> Option<String> {
+        let Self::Invalid { mistakes, total } = self else { return None };
+        let mut text: String = mistakes.iter().map(|mistake| format!("{}\n\n", mistake.render(colour))).collect();
+        let first = if *total > mistakes.len() { format!(", of which these are the first {}", mistakes.len()) } else { String::new() };
+        text.push_str(&format!("error: {self}{first}\n"));
+        Some(text)
     }
 }
 
@@ -77,10 +98,7 @@ impl Report for ConfigError {
     }
 
     fn report(&self) -> Option<String> {
-        let Self::Invalid { mistakes } = self else { return None };
-        let mut text: String = mistakes.iter().map(|mistake| format!("{}\n\n", mistake.render())).collect();
-        text.push_str(&format!("error: {self}\n"));
-        Some(text)
+        self.all_mistakes(Terminal::detect().colour)
     }
 }
 

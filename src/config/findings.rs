@@ -30,8 +30,12 @@ impl<'a> Findings<'a> {
     /// The warnings when there is no mistake, else the mistakes; both in the order of the file.
     pub fn finish(mut self) -> Result<Vec<Mistake>, ConfigError> {
         self.warnings.sort_by_key(Mistake::start);
-        self.mistakes.sort_by_key(Mistake::start);
-        if self.mistakes.is_empty() { Ok(self.warnings) } else { Err(ConfigError::Invalid { mistakes: self.mistakes }) }
+        self.warnings.truncate(super::error::SHOWN);
+        if self.mistakes.is_empty() {
+            Ok(self.warnings.into_iter().map(Mistake::placed).collect())
+        } else {
+            Err(ConfigError::invalid(self.mistakes))
+        }
     }
 
     /// Notes what is wrong with a field's value.

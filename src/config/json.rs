@@ -17,7 +17,8 @@ fn syntax_error(error: &serde_json::Error, text: &str) -> SyntaxError {
     let message = whole.rsplit_once(" at line ").map_or(whole.as_str(), |(message, _)| message);
     // Its columns count bytes and name the last byte that was read; 0 is the end of the line before.
     let line_start = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum::<usize>();
-    let byte = (line_start + error.column().saturating_sub(1)).min(text.len());
+    let last = text.trim_end().len().saturating_sub(1);
+    let byte = if error.is_eof() { last } else { (line_start + error.column().saturating_sub(1)).min(text.len()) };
     let message = if error.is_eof() { "the file ends too early" } else { message };
     SyntaxError { message: message.to_owned(), span: Some(source::char_at(text, byte)) }
 }

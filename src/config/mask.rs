@@ -11,8 +11,11 @@ pub fn with_comment(text: &str, value: &Range<usize>) -> Range<usize> {
     let begin = value.start.min(end);
     // The span of a block scalar runs on to the next key.
     let end = begin + text[begin..end].trim_end().len();
-    let rest = text[end..].split(['\n', '\r']).next().unwrap_or_default();
-    if rest.trim_start_matches([' ', '\t', ',']).starts_with('#') { begin..end + rest.len() } else { begin..end }
+    let rest = &text[end..];
+    if !rest.trim_start_matches([' ', '\t', ',']).starts_with('#') {
+        return begin..end;
+    }
+    begin..end + rest.find(['\n', '\r']).unwrap_or(rest.len())
 }
 
 /// What to hide in a text that could not be parsed, where nothing is known for sure: every line but

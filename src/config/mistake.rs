@@ -6,7 +6,6 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 use serde::Serialize;
 
 use super::source::Site;
-use crate::term::Terminal;
 
 /// What is wrong at which place. Serialised it is what `--json` shows.
 #[derive(Debug, Clone, Serialize)]
@@ -38,9 +37,14 @@ enum Kind {
 
 impl Mistake {
     pub fn new(site: Site, key: Option<String>, message: impl Into<String>) -> Self {
-        let (line, column) = site.position();
         let file = site.source.path.display().to_string();
-        Self { file, line, column, key, message: message.into(), hint: None, kind: Kind::Error, site, other: None }
+        Self { file, line: 1, column: 1, key, message: message.into(), hint: None, kind: Kind::Error, site, other: None }
+    }
+
+    /// Finds out line and column, which takes a look at the whole text.
+    pub fn placed(mut self) -> Self {
+        (self.line, self.column) = self.site.position();
+        self
     }
 
     /// The same as a warning: the file can be used.
@@ -65,12 +69,9 @@ impl Mistake {
         self.site.span.start
     }
 
-    /// The report, without a newline at its end; coloured when stderr is a terminal.
-    pub fn render(&self) -> String {
-        self.render_with(if Terminal::detect().colour { Renderer::styled() } else { Renderer::plain() })
-    }
-
-    fn render_with(&self, renderer: Renderer) -> String {
+    /// The report, without a newline at its end.
+    pub fn render(&self, colour: bool) -> String {
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         let level = match self.kind {
             Kind::Error => Level::ERROR,
             Kind::Warning => Level::WARNING,
@@ -81,15 +82,27 @@ impl Mistake {
             // A key that is missing has no line to show.
             title.element(Origin::path(self.file.as_str()))
         } else {
-            let primary = AnnotationKind::Primary.span(visible(text, &self.site.span));
-            let other = self.other.as_ref().map(|(span, label)| AnnotationKind::Context.span(visible(text, span)).label(*label));
-            title.element(Snippet::source(text).path(self.file.as_str()).annotation(primary).annotations(other))
+            let other = self.other.as_ref().map(|(span, _)| span.clone()).unwrap_or(self.site.span.clone());
+            let (lines, first) = lines(text, &self.site.span, &other);
+            let within = |span: &Range<usize>| visible(&text[lines.clone()], &(span.start - lines.start..span.end - lines.start));
+            let primary = AnnotationKind::Primary.span(within(&self.site.span));
+            let other = self.other.as_ref().map(|(span, label)| AnnotationKind::Context.span(within(span)).label(*label));
+            let snippet = Snippet::source(&text[lines.clone()]).line_start(first).path(self.file.as_str());
+            title.element(snippet.annotation(primary).annotations(other))
         };
         if let Some(hint) = &self.hint {
             group = group.element(Level::HELP.message(hint.as_str()));
         }
         renderer.render(&[group])
     }
+}
+
+/// The lines from the first of two spans to the last, and the number of the first.
+fn lines(text: &str, one: &Range<usize>, other: &Range<usize>) -> (Range<usize>, usize) {
+    let (from, to) = (one.start.min(other.start).min(text.len()), one.end.max(other.end).min(text.len()));
+    let start = text[..from].rfind('\n').map_or(0, |newline| newline + 1);
+    let end = text[to..].find('\n').map_or(text.len(), |newline| to + newline + 1);
+    (start..end, text[..start].matches('\n').count() + 1)
 }
 
 /// The part of a span on its first line.

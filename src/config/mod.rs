@@ -46,7 +46,6 @@ mod yaml;
 use std::path::{Path, PathBuf};
 
 pub use app::Target;
-pub use env::{EnvEntry, TokenSource, ValueSource};
 pub use environment::Environment;
 pub use error::ConfigError;
 pub use mistake::Mistake;
@@ -60,13 +59,13 @@ pub struct Config {
     pub path: PathBuf,
     /// Never empty.
     pub targets: Vec<Target>,
-    /// Rendered; they do not keep the file from being used.
-    pub warnings: Vec<String>,
+    /// They do not keep the file from being used.
+    pub warnings: Vec<Mistake>,
 }
 
 /// Reads `haloy.yaml` (or `.json`, `.toml`) and checks everything that needs no environment.
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
     let document = Document::read(path, &keys::APP)?;
     let (targets, warnings) = app::read(&document)?;
-    Ok(Config { path: path.to_owned(), targets, warnings: warnings.iter().map(Mistake::render).collect() })
+    Ok(Config { path: path.to_owned(), targets, warnings })
 }

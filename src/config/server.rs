@@ -25,7 +25,7 @@ impl ServerName {
         let refuse = |reason| Err(NotAServer(reason));
         let text = without_scheme(written).trim_end_matches('/');
         if text.contains(['/', '?', '#', '@']) {
-            return refuse("it is a host alone, without a path or a user");
+            return refuse("a server is a host alone, without a path or a user");
         }
         let (host, port) = match split_port(text) {
             Some((host, port)) => match port.parse() {

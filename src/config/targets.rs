@@ -4,7 +4,7 @@
 //! over one another: dictionaries merge key by key, lists and scalars are replaced.
 
 use figment::Figment;
-use figment::value::{Dict, Value};
+use figment::value::Value;
 
 use super::document::Document;
 
@@ -22,6 +22,6 @@ pub fn inherit(document: &Document) -> Vec<Merged> {
 
 /// The values of a file that has no targets.
 pub fn values(document: &Document) -> Value {
-    let merged: Dict = Figment::from(document).extract().expect("invariant: every provider yields a dictionary");
-    Value::from(merged)
+    // Not `extract`: it gives names like `___figment_tagged_item` in the file a meaning of their own.
+    Figment::from(document).find_value("").expect("invariant: a document provides a dictionary")
 }

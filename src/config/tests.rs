@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 
 use super::document::Document;
+use super::env::ValueSource;
 use super::source::Format;
 use super::*;
 use crate::error::Report as _;
@@ -45,13 +46,18 @@ fn differs(expected: &Path, actual: &str) -> Option<String> {
     (wanted != actual).then(|| format!("{}:\n--- expected\n{wanted}\n--- actual\n{actual}", expected.display()))
 }
 
+/// What the user sees where there is no colour.
+fn plain(error: &ConfigError) -> String {
+    error.all_mistakes(false).unwrap_or_else(|| crate::error::render(error))
+}
+
 fn spec(text: &str) -> AppSpec {
-    let (mut targets, _) = read_text("haloy.yaml", text).unwrap_or_else(|error| panic!("{}", error.report().unwrap_or_default()));
+    let (mut targets, _) = read_text("haloy.yaml", text).unwrap_or_else(|error| panic!("{}", plain(&error)));
     targets.remove(0).spec
 }
 
 fn report(name: &str, text: &str) -> String {
-    crate::error::render(&read_text(name, text).expect_err("the file has mistakes"))
+    plain(&read_text(name, text).expect_err("the file has mistakes"))
 }
 
 #[test]
@@ -60,9 +66,14 @@ fn invalid_files_are_explained() {
     let paths = fixtures("invalid");
     for path in &paths {
         let error = read(path).expect_err(&path.to_string_lossy());
-        let actual = crate::error::render(&error);
+        let actual = plain(&error);
         assert!(!actual.contains(SECRET) && !format!("{error:?}").contains(SECRET), "{}: a secret is shown:\n{actual}", path.display());
         assert_eq!(error.exit_code(), crate::error::MISUSE, "{}", path.display());
+        for mistake in error.mistakes() {
+            let place = format!("--> {}:{}:{}\n", mistake.file, mistake.line, mistake.column);
+            let nowhere = format!("--> {}\n", mistake.file);
+            assert!(actual.contains(&place) || actual.contains(&nowhere), "{place} is not in\n{actual}");
+        }
         for name in ["u16", "u32", "i64", "f64", "usize", "String", "Vec<", "Option", "struct ", "enum ", "BTreeMap", "invalid type"] {
             assert!(!actual.contains(name), "{}: `{name}` is no word for users:\n{actual}", path.display());
         }
@@ -76,9 +87,9 @@ fn invalid_files_are_explained() {
 fn valid_files_resolve() {
     let mut different = Vec::new();
     for path in fixtures("valid") {
-        let (targets, warnings) = read(&path).unwrap_or_else(|error| panic!("{}", crate::error::render(&error)));
+        let (targets, warnings) = read(&path).unwrap_or_else(|error| panic!("{}", plain(&error)));
         let target = &targets[0];
-        let warnings: Vec<String> = warnings.iter().map(Mistake::render).collect();
+        let warnings: Vec<String> = warnings.iter().map(|warning| warning.render(false)).collect();
         assert!(!warnings.concat().contains(SECRET), "{warnings:?}");
         let values: Vec<String> = target.env.iter().map(|entry| describe(&entry.source)).collect();
         let resolved = serde_json::json!({
@@ -106,7 +117,7 @@ fn describe(source: &ValueSource) -> String {
 #[test]
 fn the_same_app_in_three_formats_is_the_same() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/config/valid");
-    let target = |name: &str| read(&folder.join(name)).unwrap_or_else(|error| panic!("{}", crate::error::render(&error))).0.remove(0);
+    let target = |name: &str| read(&folder.join(name)).unwrap_or_else(|error| panic!("{}", plain(&error))).0.remove(0);
     let yaml = target("everything.yaml");
     for other in [target("everything.json"), target("everything.toml")] {
         assert_eq!(yaml.spec, other.spec);
@@ -138,6 +149,25 @@ fn both_spellings_and_private_keys_are_accepted_everywhere() {
 }
 
 #[test]
+fn names_that_the_libraries_use_inside_mean_nothing() {
+    for key in [
+        "___figment_tagged_item",
+        "___figment_tagged_tag",
+        "$__serde_spanned_private_Spanned",
+        "$__serde_spanned_private_start",
+        "$serde_json::private::Number",
+    ] {
+        for text in [format!("name: {{\"{key}\": 1}}\n"), format!("\"{key}\": 1\n"), format!("name:\n  {key}: [1, 2]\nimage: nginx\n")] {
+            assert!(report("haloy.yaml", &text).contains("haloy.yaml"), "{text}");
+        }
+        assert!(
+            report("haloy.json", &format!("{{\"name\": {{\"{key}\": \"1\"}}, \"image\": \"nginx\"}}")).contains("`name` must be a string")
+        );
+        assert!(report("haloy.toml", &format!("image = \"nginx\"\n[name]\n\"{key}\" = 1\n")).contains("`name` must be a string"));
+    }
+}
+
+#[test]
 fn bombs_and_giants_are_refused_quickly() {
     let started = std::time::Instant::now();
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
@@ -156,7 +186,7 @@ fn bombs_and_giants_are_refused_quickly() {
         ("haloy.toml", format!("{} = 1", vec!["a"; 250_000].join("."))),
     ] {
         let error = read_text(name, &text).expect_err(name);
-        assert!(crate::error::render(&error).len() < 2000, "{name}");
+        assert!(plain(&error).len() < 2000, "{name}");
     }
     let dir = tempfile::tempdir().expect("temporary directory");
     let path = dir.path().join("haloy.yaml");
@@ -164,6 +194,25 @@ fn bombs_and_giants_are_refused_quickly() {
     let error = load(&path).expect_err("10 MiB");
     assert!(error.to_string().contains("larger than 1 MiB"), "{error}");
     assert!(started.elapsed() < std::time::Duration::from_secs(20), "took {:?}", started.elapsed());
+}
+
+#[test]
+fn thousands_of_mistakes_are_counted_and_the_first_are_shown() {
+    let started = std::time::Instant::now();
+    let line = format!(
+        "{{\"name\": \"a\", \"image\": \"b\", \"domains\": [{}], \"env\": [{}]}}",
+        ["[]"; 20_000].join(", "),
+        ["5"; 20_000].join(", ")
+    );
+    let text = report("haloy.json", &line);
+    assert!(
+        text.ends_with("error: the configuration has 40000 mistakes, of which these are the first 100\n"),
+        "{}",
+        &text[text.len() - 200..]
+    );
+    let lines = format!("name: a\nimage: b\ndomains:\n{}", "  - []\n".repeat(40_000));
+    assert!(report("haloy.yaml", &lines).contains("haloy.yaml:103:5"));
+    assert!(started.elapsed() < std::time::Duration::from_secs(30), "took {:?}", started.elapsed());
 }
 
 #[test]
@@ -179,7 +228,7 @@ fn a_long_file_is_read_in_no_time() {
 fn the_file_is_found_or_the_error_says_where_it_was_sought() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let error = find(Some(dir.path())).expect_err("nothing there");
-    let text = crate::error::render(&error);
+    let text = plain(&error);
     for name in ["haloy.yaml", "haloy.yml", "haloy.json", "haloy.toml"] {
         assert!(text.contains(name), "{text}");
     }
@@ -221,7 +270,7 @@ fn values_come_from_the_environment_and_all_missing_ones_are_named() {
         [(6, "env[0].from.env".to_owned(), message("HALOY_TEST_NONE")), (11, "env[2].from.env".to_owned(), message("HALOY_TEST_NONE2"))]
     );
     let error = targets[0].resolve_token(&environment).expect_err("not set");
-    assert!(!crate::error::render(&error).contains("hunter2"), "{}", crate::error::render(&error));
+    assert!(!plain(&error).contains("hunter2"), "{}", plain(&error));
     assert!(!format!("{targets:?}").contains("value: \"hunter2"), "{targets:?}");
 }
 
@@ -231,7 +280,7 @@ proptest! {
     #[test]
     fn arbitrary_text_never_panics(text in "\\PC{0,200}", name in prop::sample::select(vec!["haloy.yaml", "haloy.json", "haloy.toml"])) {
         if let Err(error) = read_text(name, &text) {
-            crate::error::render(&error);
+            plain(&error);
         }
     }
 
@@ -241,7 +290,7 @@ proptest! {
         let path = dir.path().join(format!("haloy.{ending}"));
         fs::write(&path, bytes).expect("write");
         if let Err(error) = load(&path) {
-            crate::error::render(&error);
+            plain(&error);
         }
     }
 
@@ -259,7 +308,7 @@ proptest! {
         }
         let whole = text.contains(SECRET);
         if let Err(error) = read_text("haloy.yaml", &text) {
-            let report = crate::error::render(&error);
+            let report = plain(&error);
             prop_assert!(!whole || !report.contains(SECRET), "{text}\n{report}");
         }
     }

@@ -35,7 +35,6 @@ use self::boot::{Booted, StartError};
 use self::overview::Overview;
 use self::reconcile::{Executor, Publisher, Reconciler};
 use self::settings::Settings;
-use crate::config::tokens;
 use crate::docker::Docker;
 use crate::proxy::{BackendId, Proxy};
 use crate::wire::EngineStatus;
@@ -95,7 +94,7 @@ async fn control(booted: Booted) -> ExitCode {
             let proxy = Arc::downgrade(&booted.proxy);
             move |id| proxy.upgrade().map_or(0, |proxy| proxy.in_flight(&BackendId(id.0.as_str().into())))
         }),
-        tokens: Tokens::new(tokens::path(&booted.paths.config)),
+        tokens: Tokens::new(&booted.paths.config),
     });
     let executor = Executor { docker: booted.docker.clone(), store: booted.store.clone(), identity: booted.identity.clone() };
     let publisher = Publisher::new(Arc::clone(&booted.proxy), booted.certificates, booted.snapshot_file, booted.snapshot);

@@ -9,7 +9,7 @@ use clap::Parser;
 
 use crate::config::daemon::DaemonSettings;
 use crate::paths::{Install, ServerPaths};
-use crate::{env, error};
+use crate::{command_line, env, error};
 
 /// Runs haloyd: the API, the reconcile loop and the reverse proxy
 #[derive(Debug, Parser)]
@@ -54,7 +54,7 @@ pub struct Settings {
 impl Settings {
     /// Reads flags and file. Help, version and mistakes are printed here; the exit code says which.
     pub fn parse(program: &str, args: Vec<OsString>) -> Result<Self, ExitCode> {
-        let flags = parse_flags(program, args)?;
+        let flags: Flags = command_line::parse(program, args)?;
         let paths = ServerPaths::resolve(Install::System, flags.config_dir.clone(), flags.data_dir.clone());
         let file = DaemonSettings::load(&paths.haloyd_yaml()).map_err(|mistakes| {
             error::report(&mistakes);
@@ -81,16 +81,4 @@ fn everywhere(port: u16) -> Vec<SocketAddr> {
         addresses.push(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)));
     }
     addresses
-}
-
-fn parse_flags(program: &str, args: Vec<OsString>) -> Result<Flags, ExitCode> {
-    use clap::{CommandFactory as _, FromArgMatches as _};
-    let command = Flags::command().name(program.to_owned()).bin_name(program).display_name(program);
-    let args = std::iter::once(OsString::from(program)).chain(args);
-    let parsed = command.try_get_matches_from(args).and_then(|matches| Flags::from_arg_matches(&matches));
-    parsed.map_err(|error| {
-        // Nobody is left to hear about a broken terminal.
-        let _ = error.print();
-        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(error::MISUSE))
-    })
 }

@@ -3,8 +3,6 @@
 //! The engine stores at most 16 KiB per record, so a long line arrives in pieces, each with a time of
 //! its own in front; stdout and stderr interleave. Here the pieces become lines again.
 
-use std::time::Duration;
-
 use bollard::container::LogOutput;
 use bollard::query_parameters::{LogsOptions, LogsOptionsBuilder};
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};

@@ -23,5 +23,5 @@ pub mod types;
 mod volumes;
 
 pub use connection::Docker;
-pub use error::{DockerError, PullFailure};
+pub use error::DockerError;
 pub use types::*;

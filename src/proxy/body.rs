@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::Sleep;
 
 use super::exchange::Exchange;
-use super::link::Link;
+use super::link::{Carrier, Link};
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BodyError {
@@ -28,7 +28,8 @@ pub(super) enum BodyError {
 /// What goes to the backend.
 pub(super) enum RequestBody {
     Empty,
-    Streaming(Streaming),
+    /// In a box: most requests have no body, and this is moved about.
+    Streaming(Box<Streaming>),
 }
 
 pub(super) struct Streaming {
@@ -63,7 +64,7 @@ impl RequestBody {
         if incoming.is_end_stream() {
             return Self::Empty;
         }
-        Self::Streaming(Streaming { incoming, exchange: Rc::clone(exchange), hold: None })
+        Self::Streaming(Box::new(Streaming { incoming, exchange: Rc::clone(exchange), hold: None }))
     }
 
     /// Holds the body back until consent is given, but not for longer than `patience`.
@@ -141,9 +142,19 @@ pub(super) enum ResponseBody {
 
 pub(super) struct Backend {
     incoming: Incoming,
-    /// Given back to the pool when the body ended well, dropped otherwise.
-    link: Option<Box<Link>>,
+    source: Source,
     exchange: Rc<Exchange>,
+}
+
+/// Who brings the frames.
+enum Source {
+    /// Given back to the pool when the body ended well, dropped otherwise.
+    Link(Box<Link>),
+    /// The request's body is still under way; such a link is not used again.
+    Carrier {
+        _task: Carrier,
+    },
+    Ended,
 }
 
 impl ResponseBody {
@@ -157,7 +168,8 @@ impl ResponseBody {
             exchange.give_back(link);
             return Self::fixed(Bytes::new(), exchange);
         }
-        Self::Backend(Backend { incoming, link: Some(link), exchange })
+        let source = if exchange.is_body_in_ended() { Source::Link(link) } else { Source::Carrier { _task: link.carry() } };
+        Self::Backend(Backend { incoming, source, exchange })
     }
 }
 
@@ -189,15 +201,11 @@ impl Body for ResponseBody {
 
 impl Backend {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        // Whatever brings a frame happens inside the link's drive, so the body itself needs no waker.
-        let mut silent = Context::from_waker(Waker::noop());
-        let mut frame = Pin::new(&mut self.incoming).poll_frame(&mut silent);
-        if frame.is_pending() {
-            if let Some(link) = &mut self.link {
-                link.drive(cx);
-            }
-            frame = Pin::new(&mut self.incoming).poll_frame(&mut silent);
-        }
+        let frame = match &mut self.source {
+            Source::Link(link) => link.poll_frame(&mut self.incoming, cx),
+            Source::Carrier { .. } => Pin::new(&mut self.incoming).poll_frame(cx),
+            Source::Ended => Poll::Ready(None),
+        };
         match frame {
             Poll::Ready(Some(Ok(frame))) => {
                 self.exchange.body_out(frame.data_ref().map_or(0, Bytes::len));
@@ -208,7 +216,7 @@ impl Backend {
             }
             Poll::Ready(Some(Err(error))) => {
                 self.exchange.body_out_failed();
-                self.link = None;
+                self.source = Source::Ended;
                 Poll::Ready(Some(Err(BodyError::Peer(error))))
             }
             Poll::Ready(None) => {
@@ -217,7 +225,7 @@ impl Backend {
             }
             Poll::Pending if self.exchange.deadline.expired(cx) => {
                 self.exchange.body_out_failed();
-                self.link = None;
+                self.source = Source::Ended;
                 Poll::Ready(Some(Err(BodyError::Stalled)))
             }
             Poll::Pending => Poll::Pending,
@@ -225,7 +233,7 @@ impl Backend {
     }
 
     fn end(&mut self) {
-        if let Some(link) = self.link.take() {
+        if let Source::Link(link) = std::mem::replace(&mut self.source, Source::Ended) {
             self.exchange.give_back(link);
         }
     }

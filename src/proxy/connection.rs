@@ -1,29 +1,23 @@
 //! Serving one accepted socket until it ends: handshake, HTTP/1 or HTTP/2, then perhaps a tunnel.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
 
 use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::client::Client;
 use super::forward;
 use super::gate::Gate;
 use super::settings::Limits;
-use super::worker::Worker;
+use super::socket::Socket;
 
-/// An HTTP/2 client that shows no life for this long is asked for a sign, and cut without one.
-const PING: Duration = Duration::from_secs(30);
-const PONG: Duration = Duration::from_secs(20);
 /// Per HTTP/2 stream and connection: what a client may send before the backend has taken it.
 const STREAM_WINDOW: u32 = 512 * 1024;
 const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
@@ -60,9 +54,6 @@ impl Protocols {
             .auto_date_header(false);
         let mut http2 = http2::Builder::new(Local);
         http2
-            .timer(TokioTimer::new())
-            .keep_alive_interval(PING)
-            .keep_alive_timeout(PONG)
             .max_concurrent_streams(limits.streams)
             .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
             .max_pending_accept_reset_streams(PENDING_RESETS)
@@ -75,19 +66,17 @@ impl Protocols {
 }
 
 /// Serves plain HTTP/1.
-pub(super) async fn serve_plain(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
-    let client = Client::new(worker, peer, false);
+pub(super) async fn serve_plain(client: Rc<Client>, stream: Socket) {
     client.speaks(false);
     serve_http1(client, stream).await;
 }
 
 /// Serves TLS, and HTTP/2 or HTTP/1 in it as ALPN says.
-pub(super) async fn serve_tls(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
-    let client = Client::new(Rc::clone(&worker), peer, true);
-    let acceptor = worker.acceptor();
+pub(super) async fn serve_tls(client: Rc<Client>, stream: Socket) {
+    let acceptor = client.worker.acceptor();
     // The handshake's state is large and gone soon: it does not stay in the connection's task.
     let Some(stream) = Box::pin(handshake(&client, acceptor.accept(stream))).await else {
-        worker.counters().handshakes_failed.add(1);
+        client.worker.counters().handshakes_failed.add(1);
         return;
     };
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
@@ -99,7 +88,7 @@ pub(super) async fn serve_tls(worker: Rc<Worker>, stream: TcpStream, peer: Socke
     }
 }
 
-async fn handshake(client: &Client, accept: tokio_rustls::Accept<TcpStream>) -> Option<TlsStream<TcpStream>> {
+async fn handshake(client: &Client, accept: tokio_rustls::Accept<Socket>) -> Option<TlsStream<Socket>> {
     let mut accept = pin!(accept);
     std::future::poll_fn(|cx| match accept.as_mut().poll(cx) {
         Poll::Ready(done) => Poll::Ready(done.ok()),

@@ -27,7 +27,8 @@ pub(super) struct Exchange {
     pub id: HeaderValue,
     /// The connect's, the first byte's, then the response body's.
     pub deadline: Deadline,
-    pub reader: Reader,
+    /// What the asker likes to read, should there be an error page.
+    accept: Option<HeaderValue>,
     started: Instant,
     is_head: bool,
     version: usize,
@@ -56,7 +57,7 @@ impl Exchange {
         let id = worker.request_id();
         let mut line = Vec::new();
         if worker.logs() {
-            line = worker.spare_line();
+            line = worker.spare_buffer();
             begin_line(&mut line, client, request, &id);
         }
         let ended = request.body().is_end_stream();
@@ -64,7 +65,7 @@ impl Exchange {
             client: Rc::clone(client),
             id,
             deadline: worker.deadlines.deadline(),
-            reader: Reader::of(request.headers()),
+            accept: request.headers().get(header::ACCEPT).cloned(),
             started: Instant::now(),
             is_head: request.method() == Method::HEAD,
             version: match request.version() {
@@ -183,7 +184,7 @@ impl Exchange {
         if matches!(fault, Fault::Malformed(_)) {
             self.client.malformed();
         }
-        let (response, body) = fault.answer(self.reader, &self.id, self.client.is_http2());
+        let (response, body) = fault.answer(Reader::of(self.accept.as_ref()), &self.id, self.client.is_http2());
         self.own(response, body)
     }
 

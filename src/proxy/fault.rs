@@ -2,7 +2,7 @@
 //! asker reads: text for a terminal, HTML for a browser, problem details (RFC 9457) for a program.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 
 const PAGE: &str = include_str!("../../assets/error.html");
 
@@ -35,8 +35,9 @@ pub(super) enum Reader {
 }
 
 impl Reader {
-    pub(super) fn of(headers: &HeaderMap) -> Self {
-        let Some(accept) = headers.get(header::ACCEPT).map(HeaderValue::as_bytes) else { return Self::Terminal };
+    /// By the Accept header.
+    pub(super) fn of(accept: Option<&HeaderValue>) -> Self {
+        let Some(accept) = accept.map(HeaderValue::as_bytes) else { return Self::Terminal };
         let names = |kind: &[u8]| memchr::memmem::find(accept, kind).is_some();
         if accept == b"*/*" {
             Self::Terminal
@@ -150,14 +151,12 @@ mod tests {
     use super::*;
 
     fn reader(accept: &'static str) -> Reader {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
-        Reader::of(&headers)
+        Reader::of(Some(&HeaderValue::from_static(accept)))
     }
 
     #[test]
     fn readers_are_told_apart_by_accept() {
-        assert_eq!(Reader::of(&HeaderMap::new()), Reader::Terminal);
+        assert_eq!(Reader::of(None), Reader::Terminal);
         assert_eq!(reader("*/*"), Reader::Terminal);
         assert_eq!(reader("text/html,application/xhtml+xml,*/*;q=0.8"), Reader::Browser);
         assert_eq!(reader("application/json"), Reader::Program);

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use hyper::body::Incoming;
 
 use super::authority::Authority;
@@ -18,6 +18,7 @@ use super::link::{Link, Unanswered};
 use super::table::{Found, Route};
 use super::tunnel::Tunnel;
 use super::upstream::Upstream;
+use super::worker::Worker;
 
 /// Answers one request. When the returned future or the response's body is dropped, the backend's
 /// connection is closed with it.
@@ -92,7 +93,8 @@ enum Attempt {
 async fn forward(exchange: Rc<Exchange>, route: Rc<Route>, forwarded: &Forwarded, request: Request<Incoming>) -> Response<ResponseBody> {
     exchange.routed(&route);
     let (mut request, wants_upgrade) = prepare(&exchange, forwarded, request);
-    let copy = (request.body().is_empty() && request.method().is_idempotent() && !wants_upgrade).then(|| Copy::of(&request));
+    let copy = (request.body().is_empty() && request.method().is_idempotent() && !wants_upgrade)
+        .then(|| Copy::of(&exchange.client.worker, &request));
     let mut avoid = Vec::new();
     let mut only_fresh = false;
     let mut fault = Fault::NoBackend;
@@ -167,24 +169,47 @@ fn prepare(exchange: &Rc<Exchange>, forwarded: &Forwarded, request: Request<Inco
     (request, upgrades)
 }
 
-/// What is needed to send a request without a body once more.
+/// What is needed to send a request without a body once more. Every such request pays for this and nearly
+/// none needs it, so it is text in a buffer that is used again and again.
 struct Copy {
+    worker: Rc<Worker>,
     method: Method,
-    uri: Uri,
-    headers: http::HeaderMap,
+    /// The target's line, then one line per field. None of them can contain a line feed.
+    text: Vec<u8>,
 }
 
 impl Copy {
-    fn of(request: &Request<RequestBody>) -> Self {
-        Self { method: request.method().clone(), uri: request.uri().clone(), headers: request.headers().clone() }
+    fn of(worker: &Rc<Worker>, request: &Request<RequestBody>) -> Self {
+        let mut text = worker.spare_buffer();
+        text.extend_from_slice(request.uri().path_and_query().map_or("/", PathAndQuery::as_str).as_bytes());
+        text.push(b'\n');
+        for (name, value) in request.headers() {
+            text.extend_from_slice(name.as_str().as_bytes());
+            text.push(b':');
+            text.extend_from_slice(value.as_bytes());
+            text.push(b'\n');
+        }
+        Self { worker: Rc::clone(worker), method: request.method().clone(), text }
     }
 
     fn request(&self) -> Request<RequestBody> {
+        const OWN: &str = "invariant: it was taken from a valid request";
+        let mut lines = self.text.split(|&byte| byte == b'\n');
         let mut request = Request::new(RequestBody::Empty);
         *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = self.headers.clone();
+        *request.uri_mut() = Uri::try_from(lines.next().unwrap_or(b"/")).expect(OWN);
+        for line in lines.filter(|line| !line.is_empty()) {
+            let colon = memchr::memchr(b':', line).expect(OWN);
+            let name = HeaderName::from_bytes(&line[..colon]).expect(OWN);
+            request.headers_mut().append(name, HeaderValue::from_bytes(&line[colon + 1..]).expect(OWN));
+        }
         request
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        self.worker.give_buffer(std::mem::take(&mut self.text));
     }
 }
 

@@ -50,9 +50,9 @@ enum Chunk {
 /// A message that two parsers could read differently, or that is none at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ambiguous {
-    /// Where, in the bytes that were fed, the offending message's head begins; `None` when it is
-    /// the body that is wrong.
-    pub head_at: Option<usize>,
+    /// How many of the fed bytes come before it: before its head, or before the byte of its body that is wrong.
+    pub after: usize,
+    pub in_head: bool,
 }
 
 /// What a feed saw.
@@ -74,14 +74,14 @@ impl Framing {
         while at < bytes.len() {
             let rest = &bytes[at..];
             at += match self.state {
-                State::Head => self.feed_head(rest).map_err(|()| Ambiguous { head_at: Some(at) })?,
+                State::Head => self.feed_head(rest).map_err(|()| Ambiguous { after: at, in_head: true })?,
                 State::Sized(left) => {
                     let taken = left.min(rest.len() as u64);
                     self.state = if left == taken { State::Head } else { State::Sized(left - taken) };
                     taken as usize
                 }
                 State::Chunked(chunk) => {
-                    let (next, taken) = chunk.feed(rest).ok_or(Ambiguous { head_at: None })?;
+                    let (next, taken) = chunk.feed(rest).ok_or(Ambiguous { after: at, in_head: false })?;
                     self.state = next;
                     taken
                 }

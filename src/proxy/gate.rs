@@ -10,6 +10,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::client::Client;
 use super::framing::Framing;
 
+/// What is read after something was refused.
+enum Refused {
+    /// The rest of [`POISON`], then the end.
+    Head(&'static [u8]),
+    Body,
+}
+
 /// What hyper reads in place of an ambiguous head: no parser takes a NUL, wherever in a head it
 /// stands, so hyper answers 400 and closes.
 const POISON: &[u8] = b"\0\r\n\r\n";
@@ -18,13 +25,12 @@ pub(super) struct Gate<S> {
     stream: S,
     client: Rc<Client>,
     framing: Framing,
-    /// Poison that is still to be read; `None` while nothing was refused.
-    poison: Option<&'static [u8]>,
+    refused: Option<Refused>,
 }
 
 impl<S> Gate<S> {
     pub(super) fn new(stream: S, client: Rc<Client>) -> Self {
-        Self { stream, client, framing: Framing::new(), poison: None }
+        Self { stream, client, framing: Framing::new(), refused: None }
     }
 
     pub(super) fn into_inner(self) -> S {
@@ -35,9 +41,8 @@ impl<S> Gate<S> {
 impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let gate = self.get_mut();
-        if let Some(poison) = &mut gate.poison {
-            give(poison, buf);
-            return Poll::Ready(Ok(()));
+        if let Some(refused) = &mut gate.refused {
+            return Poll::Ready(refused.read(buf));
         }
         let before = buf.filled().len();
         ready!(Pin::new(&mut gate.stream).poll_read(cx, buf))?;
@@ -53,24 +58,25 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
             }
             Err(ambiguous) => {
                 gate.client.malformed();
-                let Some(head_at) = ambiguous.head_at else {
-                    gate.poison = Some(b"");
-                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "malformed chunked body")));
-                };
-                buf.set_filled(before + head_at);
-                let poison = gate.poison.insert(POISON);
-                give(poison, buf);
-                Poll::Ready(Ok(()))
+                buf.set_filled(before + ambiguous.after);
+                let refused = gate.refused.insert(if ambiguous.in_head { Refused::Head(POISON) } else { Refused::Body });
+                // What was good comes first, and nothing at all would mean the end.
+                Poll::Ready(if ambiguous.after > 0 { Ok(()) } else { refused.read(buf) })
             }
         }
     }
 }
 
-/// Gives as much of the poison as there is room for; without any left the reader sees the end.
-fn give(poison: &mut &'static [u8], buf: &mut ReadBuf<'_>) {
-    let (now, later) = poison.split_at(poison.len().min(buf.remaining()));
-    buf.put_slice(now);
-    *poison = later;
+impl Refused {
+    fn read(&mut self, buf: &mut ReadBuf<'_>) -> io::Result<()> {
+        let Self::Head(poison) = self else {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "malformed chunked body"));
+        };
+        let (now, later) = poison.split_at(poison.len().min(buf.remaining()));
+        buf.put_slice(now);
+        *poison = later;
+        Ok(())
+    }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Gate<S> {

@@ -3,13 +3,17 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use super::error::ProxyError;
 
 /// Connections that may wait to be accepted, per socket (the kernel caps it at `somaxconn`).
 const BACKLOG: i32 = 4096;
+/// A peer that was quiet for this long is probed by the kernel, and cut when it does not react.
+const QUIET: Duration = Duration::from_secs(45);
+const PROBE: Duration = Duration::from_secs(10);
 
 /// Bound sockets that outlive the workers: a successor process can be given them.
 #[derive(Debug)]
@@ -73,6 +77,9 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
+    // Accepted sockets inherit both: no system call for each of them.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(QUIET).with_interval(PROBE).with_retries(3))?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())

@@ -61,7 +61,9 @@ impl Line<'_> {
     /// JSON needs escapes for quotes, backslashes and controls; bytes past ASCII are taken as Latin-1,
     /// as header values are (RFC 9110 §5.5), so that the line is always valid JSON.
     fn escaped(&mut self, value: &[u8]) {
-        if value.iter().all(|&b| b >= b' ' && b < 0x7f && b != b'"' && b != b'\\') {
+        // Without a branch per byte this is a few vector instructions.
+        let odd = value.iter().fold(false, |odd, &b| odd | (b < b' ') | (b >= 0x7f) | (b == b'"') | (b == b'\\'));
+        if !odd {
             self.0.extend_from_slice(value);
             return;
         }

@@ -40,6 +40,7 @@ mod log_line;
 mod metrics;
 mod settings;
 pub mod snapshot;
+mod socket;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -7,20 +7,20 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf, copy_bidirectional};
-use tokio::net::TcpStream;
 
 use super::exchange::Exchange;
+use super::socket::Socket;
 
 /// The backend's side of an upgraded connection. As long as it lives the request counts as in flight.
 pub(super) struct Tunnel {
-    backend: TcpStream,
+    backend: Socket,
     /// What the backend said after its 101 and nobody has read.
     said: Bytes,
     exchange: Rc<Exchange>,
 }
 
 impl Tunnel {
-    pub(super) fn new(backend: TcpStream, said: Bytes, exchange: Rc<Exchange>) -> Self {
+    pub(super) fn new(backend: Socket, said: Bytes, exchange: Rc<Exchange>) -> Self {
         Self { backend, said, exchange }
     }
 

@@ -96,7 +96,7 @@ impl Upstream {
     /// Closes connections that were idle for too long or that the backend closed.
     pub(super) fn sweep(&self, now: u64) {
         let mut links = self.idle.take();
-        links.retain_mut(|link| Duration::from_millis(now.saturating_sub(link.idle_since)) < link.idle_limit && link.rest());
+        links.retain_mut(|link| Duration::from_millis(now.saturating_sub(link.idle_since)) < link.idle_limit && link.is_open());
         // Nobody runs between the take and this: there is no await.
         *self.idle.borrow_mut() = links;
     }

@@ -21,6 +21,7 @@ use tokio::sync::{Notify, watch};
 use tokio_rustls::TlsAcceptor;
 
 use super::access_log::AccessLog;
+use super::client::Client;
 use super::connection::{self, Protocols};
 use super::counters::BackendCounters;
 use super::counters::{PerWorker, Registry, RouteCounters, WorkerCounters};
@@ -28,6 +29,7 @@ use super::deadline::{Deadlines, TICK};
 use super::listeners::ListenerSet;
 use super::settings::Settings;
 use super::snapshot::{BackendId, Snapshot};
+use super::socket::Socket;
 use super::table::Table;
 use super::tls;
 use super::upstream::Upstream;
@@ -87,7 +89,7 @@ pub(super) struct Worker {
     acceptor: RefCell<TlsAcceptor>,
     registry: Arc<Registry>,
     log: RefCell<AccessLog>,
-    spare_lines: RefCell<Vec<Vec<u8>>>,
+    spare_buffers: RefCell<Vec<Vec<u8>>>,
     clock: RefCell<Clock>,
     ids: RefCell<RequestIds>,
 }
@@ -157,7 +159,7 @@ impl Worker {
             tls,
             registry,
             log: RefCell::new(AccessLog::new(log)),
-            spare_lines: RefCell::default(),
+            spare_buffers: RefCell::default(),
             clock: RefCell::new(Clock::default()),
             ids: RefCell::new(RequestIds::new(index)),
         }
@@ -216,6 +218,22 @@ impl Worker {
         self.client_left.notify_one();
     }
 
+    /// An empty buffer for a request's text.
+    pub(super) fn spare_buffer(&self) -> Vec<u8> {
+        self.spare_buffers.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(1024))
+    }
+
+    /// Takes a buffer back; unusually large or many ones are let go.
+    pub(super) fn give_buffer(&self, mut buffer: Vec<u8>) {
+        const SPARE: usize = 64;
+        const LARGE: usize = 8 * 1024;
+        let mut spare = self.spare_buffers.borrow_mut();
+        if spare.len() < SPARE && buffer.capacity() <= LARGE {
+            buffer.clear();
+            spare.push(buffer);
+        }
+    }
+
     /// Resolves when no client is left.
     async fn empty(&self) {
         while self.clients.get() > 0 {
@@ -235,24 +253,15 @@ impl Worker {
         self.log.borrow().is_on()
     }
 
-    pub(super) fn spare_line(&self) -> Vec<u8> {
-        self.spare_lines.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(512))
-    }
-
     pub(super) fn write_time(&self, line: &mut Vec<u8>) {
         self.clock.borrow_mut().write(line);
     }
 
     /// Takes a complete line.
-    pub(super) fn log(&self, mut line: Vec<u8>) {
-        const SPARE_LINES: usize = 64;
+    pub(super) fn log(&self, line: Vec<u8>) {
         let dropped = self.log.borrow_mut().push(&line);
         self.counters().log_lines_dropped.add(dropped);
-        line.clear();
-        let mut spare = self.spare_lines.borrow_mut();
-        if spare.len() < SPARE_LINES {
-            spare.push(line);
-        }
+        self.give_buffer(line);
     }
 
     fn flush_log(&self) {
@@ -318,13 +327,12 @@ impl Worker {
     }
 
     fn begin(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr, secure: bool) {
-        // Fails only for a peer that is gone already.
-        let _ = stream.set_nodelay(true);
-        let worker = Rc::clone(self);
+        let client = Client::new(Rc::clone(self), peer, secure);
+        let stream = Socket(stream);
         if secure {
-            drop(tokio::task::spawn_local(connection::serve_tls(worker, stream, peer)));
+            drop(tokio::task::spawn_local(connection::serve_tls(client, stream)));
         } else {
-            drop(tokio::task::spawn_local(connection::serve_plain(worker, stream, peer)));
+            drop(tokio::task::spawn_local(connection::serve_plain(client, stream)));
         }
     }
 
@@ -392,6 +400,9 @@ impl RequestIds {
         }
         self.next += 1;
         let id: Bytes = self.block.split().freeze();
-        HeaderValue::from_maybe_shared(id).expect("invariant: hexadecimal digits are a header value")
+        let mut id = HeaderValue::from_maybe_shared(id).expect("invariant: hexadecimal digits are a header value");
+        // Not a secret, but HPACK would push it into the table of repeated fields, and it never repeats.
+        id.set_sensitive(true);
+        id
     }
 }

@@ -3,7 +3,6 @@
 use super::job::JobId;
 use crate::names::AppName;
 
-pub const HEALTH: &str = "/v1/health";
 pub const VERSION: &str = "/v1/version";
 pub const APPS: &str = "/v1/apps";
 

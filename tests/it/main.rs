@@ -1,1 +1,18 @@
+//! What users see of the real binary, without Docker: every test runs it as a process of its own, in a
+//! home of its own, against a server that the test plays.
 
+mod admin;
+mod commands;
+mod deploy;
+mod personas;
+mod servers;
+mod terminal;
+mod validate;
+mod watching;
+
+#[path = "../support/fake_api.rs"]
+mod fake_api;
+#[path = "../support/program.rs"]
+mod program;
+#[path = "../support/terminal.rs"]
+mod terminal_support;

@@ -15,8 +15,6 @@ use crate::http;
 use crate::process::{self, Background};
 
 const START_LIMIT: Duration = Duration::from_secs(30);
-/// Beginning at this length a word of `haloy admin init` is the token: nothing else there is as long.
-const TOKEN_LENGTH: usize = 32;
 
 pub struct Installation {
     haloy: PathBuf,
@@ -54,10 +52,12 @@ impl Installation {
             let path = installation.folder.join(name);
             fs::create_dir_all(&path).attempt(|| format!("create {}", path.display()))?;
         }
-        let said = command::output(&mut installation.server(&["admin", "init", "--local-install"]))?;
-        let token = token_in(&said).ok_or_else(|| Failure::new(format!("`haloy admin init` printed no token:\n{said}")))?;
+        let token = command::output(&mut installation.server(&["admin", "init", "--local-install"]))?;
+        if token.is_empty() || token.contains(char::is_whitespace) {
+            return Err(Failure::new(format!("`haloy admin init` should print the token alone to stdout, and printed {token:?}")));
+        }
         installation.start_daemon()?;
-        command::output(installation.client().args(["server", "add", &installation.address(), token]))?;
+        command::output(installation.client().args(["server", "add", &installation.address(), &token]))?;
         Ok(installation)
     }
 
@@ -176,20 +176,4 @@ fn healthy(api: u16) -> bool {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, api));
     let answer = TcpStream::connect(address).and_then(|stream| http::Line::new(stream, "localhost").get("/v1/health"));
     answer.is_ok_and(|answer| answer.status == 200)
-}
-
-fn token_in(text: &str) -> Option<&str> {
-    text.split_whitespace().rfind(|word| word.len() >= TOKEN_LENGTH && !word.contains('/'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_token_is_the_long_word() {
-        let said = "wrote /tmp/some/very/long/path/with/more/than/32/characters\nhaloy server add 127.0.0.1:9999 hk_0123456789012345678901234567890123456789\n";
-        assert_eq!(token_in(said), Some("hk_0123456789012345678901234567890123456789"));
-        assert_eq!(token_in("nothing here"), None);
-    }
 }

@@ -35,6 +35,8 @@ Commands:
   bench proxy [--seconds N]      CPU per request, throughput, latency and memory beside HAProxy and nginx
   bench idle|size|startup        what the daemon and the binary cost
   app-image TAG [--healthcheck]  builds the test app's image haloy-test-app:TAG
+
+demo and bench take `--haloy PATH`: that binary is used and none is built.
 ";
 
 fn main() -> ExitCode {

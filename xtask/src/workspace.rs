@@ -40,6 +40,11 @@ pub fn build_haloy(profile: Profile) -> Outcome<PathBuf> {
     Ok(target().join(folder).join("haloy"))
 }
 
+/// The binary that `--haloy` names, wherever it is run from.
+pub fn given_haloy(path: &str) -> Outcome<PathBuf> {
+    std::fs::canonicalize(path).map_err(|error| Failure::new(format!("there is no binary `{path}`: {error}")))
+}
+
 /// The triple of this machine, like `x86_64-unknown-linux-gnu`.
 pub fn host_triple() -> Outcome<String> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());

@@ -7,6 +7,9 @@ use super::refusal::Refusal;
 use crate::names::AppName;
 use crate::wire::{AppSpec, DeployRequest, EnvValue, Mount, MountSource};
 
+/// More containers of one app than this are a slip of the keyboard.
+const MAX_REPLICAS: u16 = 100;
+
 /// Refuses a deploy that breaks a rule, with all the rules that it breaks.
 pub fn check(app: &AppName, request: &DeployRequest) -> Result<(), Refusal> {
     if request.spec.name != *app {
@@ -23,14 +26,17 @@ pub fn check(app: &AppName, request: &DeployRequest) -> Result<(), Refusal> {
 }
 
 fn check_spec(spec: &AppSpec, mistakes: &mut Vec<String>) {
-    if spec.replicas == 0 {
-        mistakes.push("`spec.replicas`: at least 1".to_owned());
+    if !(1..=MAX_REPLICAS).contains(&spec.replicas) {
+        mistakes.push(format!("`spec.replicas`: 1 to {MAX_REPLICAS}"));
+    }
+    if spec.acme_email.as_deref().is_some_and(|email| !is_email(email)) {
+        mistakes.push("`spec.acme_email`: it is not an e-mail address".to_owned());
     }
     if spec.deploy_timeout == 0 {
         mistakes.push("`spec.deploy_timeout`: at least 1 second".to_owned());
     }
     if spec.health_check_path.as_deref().is_some_and(|path| !is_path(path)) {
-        mistakes.push("`spec.health_check_path`: begins with `/` and has no spaces".to_owned());
+        mistakes.push("`spec.health_check_path`: begins with `/` and is written as in a URL".to_owned());
     }
     if spec.network.as_deref().is_some_and(|name| !is_docker_name(name)) {
         mistakes.push("`spec.network`: letters, digits, `_`, `.` and `-`".to_owned());
@@ -94,7 +100,13 @@ fn check_env(spec: &AppSpec, values: &[EnvValue], mistakes: &mut Vec<String>) {
 }
 
 fn is_path(path: &str) -> bool {
-    path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic())
+    path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic() && b != b'#')
+}
+
+fn is_email(email: &str) -> bool {
+    let parts = email.split_once('@');
+    parts.is_some_and(|(user, host)| !user.is_empty() && !host.is_empty() && !host.contains('@'))
+        && email.bytes().all(|b| b > b' ' && b != 127)
 }
 
 /// What Docker takes for volumes and networks.
@@ -123,6 +135,7 @@ mod tests {
         let mut request = json!({
             "spec": {
                 "name": "shop", "image": "shop:1", "replicas": 2, "health_check_path": "/health?full=1",
+                "acme_email": "kim@example.com", "deploy_timeout": 60,
                 "domains": [{ "domain": "shop.example.com", "aliases": ["www.example.com"] }],
                 "env": [{ "name": "A", "source": "value" }, { "name": "_b1", "source": { "env": "B" } }],
                 "volumes": [{ "source": { "volume": "data" }, "target": "/data" }, { "source": { "host": "/srv" }, "target": "/srv", "options": "ro,z" }],
@@ -147,9 +160,12 @@ mod tests {
     fn every_rule_is_told() {
         let table: &[(&str, serde_json::Value, &str)] = &[
             ("/spec/name", json!("blog"), "for app `shop` and its spec for app `blog`"),
-            ("/spec/replicas", json!(0), "`spec.replicas`: at least 1"),
+            ("/spec/replicas", json!(0), "`spec.replicas`: 1 to 100"),
+            ("/spec/replicas", json!(1000), "`spec.replicas`: 1 to 100"),
+            ("/spec/acme_email", json!("kim"), "`spec.acme_email`: it is not an e-mail address"),
+            ("/spec/deploy_timeout", json!(0), "`spec.deploy_timeout`: at least 1 second"),
             ("/spec/health_check_path", json!("health"), "`spec.health_check_path`: begins with `/`"),
-            ("/spec/health_check_path", json!("/he alth"), "no spaces"),
+            ("/spec/health_check_path", json!("/he alth"), "as in a URL"),
             ("/spec/domains/0/aliases/0", json!("shop.example.com"), "`shop.example.com` is there twice"),
             ("/spec/env/0/name", json!("9A"), "`spec.env[0]`: the name must be"),
             ("/spec/env/0/name", json!("A=B"), "`spec.env[0]`: the name must be"),

@@ -15,7 +15,7 @@ use crate::wire::{AppStatus, Deployment, Job, Phase, Replica};
 const NEWEST_JOBS: u32 = 100;
 
 /// Every app of this server
-#[utoipa::path(get, path = "/v1/apps", responses((status = 200, body = Vec<AppStatus>)))]
+#[utoipa::path(get, path = "/v1/apps", operation_id = "list_apps", responses((status = 200, body = Vec<AppStatus>)))]
 pub async fn list(State(context): State<Context>) -> Result<Json<Vec<AppStatus>>, Refusal> {
     let api = &context.api;
     let intents = api.store.intents().await?;
@@ -33,7 +33,7 @@ pub async fn list(State(context): State<Context>) -> Result<Json<Vec<AppStatus>>
 }
 
 /// One app
-#[utoipa::path(get, path = "/v1/apps/{app}", params(("app" = AppName, Path)), responses((status = 200, body = AppStatus)))]
+#[utoipa::path(get, path = "/v1/apps/{app}", operation_id = "get_app", params(("app" = AppName, Path)), responses((status = 200, body = AppStatus)))]
 pub async fn show(State(context): State<Context>, Segment(app): Segment<AppName>) -> Result<Json<AppStatus>, Refusal> {
     let api = &context.api;
     let status = match api.store.intents().await?.iter().find(|intent| intent.app == app) {
@@ -46,7 +46,7 @@ pub async fn show(State(context): State<Context>, Segment(app): Segment<AppName>
 /// The deployments of an app, newest first
 ///
 /// Those that are `complete` and not `current` can be rolled back to.
-#[utoipa::path(get, path = "/v1/apps/{app}/deployments", params(("app" = AppName, Path)), responses((status = 200, body = Vec<Deployment>)))]
+#[utoipa::path(get, path = "/v1/apps/{app}/deployments", operation_id = "list_deployments", params(("app" = AppName, Path)), responses((status = 200, body = Vec<Deployment>)))]
 pub async fn deployments(State(context): State<Context>, Segment(app): Segment<AppName>) -> Result<Json<Vec<Deployment>>, Refusal> {
     Ok(Json(context.api.store.deployments(app).await?))
 }

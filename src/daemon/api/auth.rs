@@ -1,7 +1,6 @@
 //! Who may ask: bearer tokens, kept as hashes in a file that `haloyadm api token` writes.
 
 use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,27 +11,26 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
-use serde::Deserialize;
 
 use super::Context;
 use super::body;
 use super::refusal::Refusal;
-use crate::crypto;
+use crate::config::tokens;
+use crate::error;
 use crate::wire::Code;
 
 /// The accepted tokens. The file is read again whenever it changed, so that a new token works at
 /// once and a revoked one no longer does; a file that is gone or damaged lets nobody in.
 #[derive(Debug)]
 pub struct Tokens {
-    path: PathBuf,
+    config_dir: PathBuf,
     loaded: Mutex<Loaded>,
 }
 
 #[derive(Debug, Default)]
 struct Loaded {
     version: Option<Version>,
-    /// SHA-256 of each token, lower-case hexadecimal.
-    hashes: Arc<[String]>,
+    tokens: Arc<tokens::Tokens>,
 }
 
 /// Tells two contents of the file apart: a write replaces the file, so its inode changes even when
@@ -44,35 +42,28 @@ struct Version {
     size: u64,
 }
 
-#[derive(Deserialize)]
-struct Entry {
-    sha256: String,
-}
-
 impl Tokens {
-    /// Tokens from the file at `path`, which need not exist yet.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), loaded: Mutex::default() }
+    /// The tokens of a configuration directory; their file need not exist yet.
+    pub fn new(config_dir: impl Into<PathBuf>) -> Self {
+        Self { config_dir: config_dir.into(), loaded: Mutex::default() }
     }
 
     /// Whether the token is one of ours. Looks at the file's metadata, which is one system call.
     pub fn allows(&self, token: &str) -> bool {
-        let hash = crypto::sha256_hex(token.as_bytes());
-        // Every hash is compared, so that the time says nothing about which one came close.
-        self.current().iter().fold(false, |found, known| found | crypto::equal(known.as_bytes(), hash.as_bytes()))
+        self.current().find(token).is_some()
     }
 
-    fn current(&self) -> Arc<[String]> {
-        let version = Version::of(&self.path);
+    fn current(&self) -> Arc<tokens::Tokens> {
+        let version = Version::of(&tokens::path(&self.config_dir));
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if loaded.version != version {
-            let hashes = read(&self.path).unwrap_or_else(|error| {
-                tracing::warn!(path = %self.path.display(), %error, "The file of API tokens cannot be read: every token is refused");
-                Arc::default()
+            let tokens = tokens::Tokens::load(&self.config_dir).unwrap_or_else(|error| {
+                tracing::warn!(error = error::chain(&error), "The API tokens cannot be read: every one is refused");
+                tokens::Tokens::default()
             });
-            *loaded = Loaded { version, hashes };
+            *loaded = Loaded { version, tokens: Arc::new(tokens) };
         }
-        loaded.hashes.clone()
+        loaded.tokens.clone()
     }
 }
 
@@ -83,28 +74,16 @@ impl Version {
     }
 }
 
-fn read(path: &Path) -> io::Result<Arc<[String]>> {
-    let text = match fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Arc::default()),
-        read => read?,
-    };
-    let entries: Vec<Entry> = serde_json::from_slice(&text)?;
-    Ok(entries.into_iter().map(|entry| entry.sha256.to_ascii_lowercase()).collect())
-}
-
 /// Lets requests with a valid token pass.
-pub async fn require_token(State(context): State<Context>, request: Request, next: Next) -> Response {
-    use axum::response::IntoResponse as _;
-
+pub async fn require_token(State(context): State<Context>, request: Request, next: Next) -> Result<Response, Refusal> {
     let title = match bearer(request.headers()) {
-        Some(token) if context.api.tokens.allows(token) => return next.run(request).await,
+        Some(token) if context.api.tokens.allows(token) => return Ok(next.run(request).await),
         Some(_) => "the API token is not valid on this server",
         None => "an API token is needed",
     };
     body::discard(request).await;
-    Refusal::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, title)
-        .hint("run `haloyadm api token` on the server, then `haloy server add` here with what it prints")
-        .into_response()
+    let hint = "run `haloyadm api token` on the server, then `haloy server add` here with what it prints";
+    Err(Refusal::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, title).hint(hint))
 }
 
 /// The token of `Authorization: Bearer …`; the scheme's letter case does not matter (RFC 9110 §11.1).
@@ -118,17 +97,17 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 mod tests {
     use super::*;
     use crate::files;
+    use crate::secret::Secret;
 
     #[test]
     fn the_file_is_read_again_when_it_changed() {
         let dir = tempfile::tempdir().expect("temporary directory");
-        let path = dir.path().join("tokens.json");
+        let path = tokens::path(dir.path());
         let write = |token: &str| {
-            let entry =
-                serde_json::json!([{ "name": "ci", "sha256": crypto::sha256_hex(token.as_bytes()), "created_at": "2026-11-21T00:00:00Z" }]);
-            files::write_private(&path, entry.to_string().as_bytes()).expect("write");
+            let _ = fs::remove_file(&path);
+            tokens::Tokens::add(dir.path(), "ci", &Secret::new(token)).expect("add");
         };
-        let tokens = Tokens::new(&path);
+        let tokens = Tokens::new(dir.path());
         assert!(!tokens.allows("first"), "no file, nobody");
         write("first");
         assert!(tokens.allows("first") && !tokens.allows("second") && !tokens.allows(""));

@@ -23,7 +23,7 @@ const PATIENCE: usize = 8 * LIMIT;
 #[derive(Debug, Clone, Copy)]
 pub struct BodyTimeout(pub Duration);
 
-/// A JSON body. An absent one counts as `{}`.
+/// A JSON body. None, or `null`, counts as `{}`.
 pub struct JsonBody<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
@@ -31,8 +31,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
         let bytes = read(request).await?;
-        let json: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-        parse(json).map(Self)
+        match bytes.trim_ascii() {
+            b"" | b"null" => parse(b"{}").map(Self),
+            json => parse(json).map(Self),
+        }
     }
 }
 

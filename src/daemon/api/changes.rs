@@ -22,7 +22,7 @@ type Answer = Result<(StatusCode, Json<Accepted>), Refusal>;
 ///
 /// The name in the path is the name in the spec. Environment values are sealed before they are
 /// stored and never come back.
-#[utoipa::path(post, path = "/v1/apps/{app}/deploy", params(("app" = AppName, Path)), request_body = DeployRequest, responses((status = 202, body = Accepted)))]
+#[utoipa::path(post, path = "/v1/apps/{app}/deploy", params(("app" = AppName, Path), ("x-haloy-performer" = Option<String>, Header, description = "Who asks, as a person would say it.")), request_body = DeployRequest, responses((status = 202, body = Accepted)))]
 pub async fn deploy(
     State(context): State<Context>,
     Segment(app): Segment<AppName>,
@@ -41,7 +41,7 @@ pub async fn deploy(
 /// Go back to an earlier deployment
 ///
 /// To the one in the body, else to the complete one before the current.
-#[utoipa::path(post, path = "/v1/apps/{app}/rollback", params(("app" = AppName, Path)), request_body = Option<RollbackRequest>, responses((status = 202, body = Accepted)))]
+#[utoipa::path(post, path = "/v1/apps/{app}/rollback", params(("app" = AppName, Path), ("x-haloy-performer" = Option<String>, Header, description = "Who asks, as a person would say it.")), request_body = Option<RollbackRequest>, responses((status = 202, body = Accepted)))]
 pub async fn rollback(
     State(context): State<Context>,
     Segment(app): Segment<AppName>,
@@ -53,7 +53,7 @@ pub async fn rollback(
 }
 
 /// Replace every container of an app by a new one of the same deployment
-#[utoipa::path(post, path = "/v1/apps/{app}/restart", params(("app" = AppName, Path)), responses((status = 202, body = Accepted)))]
+#[utoipa::path(post, path = "/v1/apps/{app}/restart", params(("app" = AppName, Path), ("x-haloy-performer" = Option<String>, Header, description = "Who asks, as a person would say it.")), responses((status = 202, body = Accepted)))]
 pub async fn restart(State(context): State<Context>, Segment(app): Segment<AppName>, headers: HeaderMap) -> Answer {
     let (store, name) = (context.api.store.clone(), app.clone());
     accept(&context, app, async move { store.accept_restart(name, performer(&headers)).await }).await

@@ -35,14 +35,14 @@ pub struct JobsQuery {
 }
 
 /// Jobs, newest first
-#[utoipa::path(get, path = "/v1/jobs", params(JobsQuery), responses((status = 200, body = Vec<Job>)))]
+#[utoipa::path(get, path = "/v1/jobs", operation_id = "list_jobs", params(JobsQuery), responses((status = 200, body = Vec<Job>)))]
 pub async fn list(State(context): State<Context>, Parameters(query): Parameters<JobsQuery>) -> Result<Json<Vec<Job>>, Refusal> {
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT).min(MOST);
     Ok(Json(context.api.store.jobs(query.app, limit).await?))
 }
 
 /// One job
-#[utoipa::path(get, path = "/v1/jobs/{job}", params(("job" = JobId, Path)), responses((status = 200, body = Job)))]
+#[utoipa::path(get, path = "/v1/jobs/{job}", operation_id = "get_job", params(("job" = u64, Path)), responses((status = 200, body = Job)))]
 pub async fn show(State(context): State<Context>, Segment(job): Segment<JobId>) -> Result<Json<Job>, Refusal> {
     Ok(Json(context.api.store.job(job).await?))
 }
@@ -58,8 +58,8 @@ pub struct EventsQuery {
 ///
 /// Server-sent events whose id is the event's number. The stream ends after the job did.
 #[utoipa::path(
-    get, path = "/v1/jobs/{job}/events",
-    params(("job" = JobId, Path), EventsQuery, ("Last-Event-ID" = Option<u64>, Header, description = "The last event that was seen.")),
+    get, path = "/v1/jobs/{job}/events", operation_id = "follow_job",
+    params(("job" = u64, Path), EventsQuery, ("Last-Event-ID" = Option<u64>, Header, description = "The last event that was seen.")),
     responses((status = 200, body = Event, content_type = "text/event-stream"))
 )]
 pub async fn events(

@@ -9,13 +9,13 @@ use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::schema::{Components, Ref};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{InfoBuilder, OpenApi};
+use utoipa::openapi::{InfoBuilder, OpenApi, RefOr};
 use utoipa::{PartialSchema as _, ToSchema};
 
 use crate::wire::Problem;
 
 /// This document
-#[utoipa::path(get, path = "/openapi.json", responses((status = 200, description = "OpenAPI 3.1")))]
+#[utoipa::path(get, path = "/openapi.json", operation_id = "get_description", responses((status = 200, description = "OpenAPI 3.1")))]
 pub async fn document() -> impl IntoResponse {
     static TEXT: LazyLock<String> = LazyLock::new(text);
     ([(CONTENT_TYPE, "application/json")], TEXT.as_str())
@@ -42,6 +42,7 @@ fn describe() -> OpenApi {
         .description(Some("Deploys, watches and changes the apps of one server. Every refusal is an RFC 9457 problem."))
         .build();
     for operation in document.paths.paths.values_mut().flat_map(operations) {
+        describe_answers(operation);
         let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name(Problem::name()))).build();
         let refusal = ResponseBuilder::new().description("Why not").content("application/problem+json", problem).build();
         operation.responses.responses.insert("default".to_owned(), refusal.into());
@@ -53,6 +54,18 @@ fn describe() -> OpenApi {
     components.schemas.insert(Problem::name().into_owned(), Problem::schema());
     components.add_security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
     document
+}
+
+/// OpenAPI 3.1 wants a description of every response.
+fn describe_answers(operation: &mut Operation) {
+    for (status, answer) in &mut operation.responses.responses {
+        if let RefOr::T(answer) = answer {
+            answer.description = match status.as_str() {
+                "202" => "Written down. The job tells what becomes of it.".to_owned(),
+                _ => "What was asked for".to_owned(),
+            };
+        }
+    }
 }
 
 /// Our routes answer these two methods.

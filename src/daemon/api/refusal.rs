@@ -16,7 +16,7 @@ use crate::wire::{Code, Problem};
 /// the request's id is known.
 #[derive(Debug, Clone)]
 pub struct Refusal {
-    pub problem: Problem,
+    pub problem: Box<Problem>,
     /// What only the log may know; the client gets the request's id instead.
     pub internal: Option<String>,
 }
@@ -25,7 +25,7 @@ impl Refusal {
     pub fn new(status: StatusCode, code: Code, title: impl Into<String>) -> Self {
         let problem =
             Problem { kind: "about:blank".to_owned(), title: title.into(), status: status.as_u16(), detail: None, code, hint: None };
-        Self { problem, internal: None }
+        Self { problem: Box::new(problem), internal: None }
     }
 
     pub fn invalid(title: impl Into<String>) -> Self {

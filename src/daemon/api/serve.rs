@@ -46,8 +46,9 @@ impl Limits {
 /// The largest head of a request, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// A peer that acknowledges nothing for so long is gone.
-const DEAD_AFTER: Duration = Duration::from_secs(60);
+/// A peer that is silent for so long is asked whether it is there. One that is there and does not
+/// read may stay: somebody looks at logs page by page.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// After an accept that failed: usually file descriptors ran out, and trying at once fails again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -94,8 +95,7 @@ impl Listener {
 fn tune(stream: &TcpStream) {
     let socket = SockRef::from(stream);
     let _ = socket.set_tcp_nodelay(true);
-    let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(DEAD_AFTER));
-    let _ = socket.set_tcp_user_timeout(Some(DEAD_AFTER));
+    let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(SILENCE));
 }
 
 pub(super) async fn serve(listener: Listener, api: Arc<Api>, stop: CancellationToken, limits: Limits) {

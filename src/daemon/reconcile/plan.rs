@@ -330,7 +330,7 @@ impl View<'_> {
     fn wake_at(&self, verdict: &Verdict) -> Option<Millis> {
         let draining = self.seen.iter().any(|c| {
             let needed = [self.rollout(), self.keep()].into_iter().flatten().any(|w| w.id == c.deployment);
-            c.left_at.is_some() && matches!(c.state, State::Running | State::Restarting) && (!needed || self.old_must_yield())
+            matches!(c.state, State::Running | State::Restarting) && (!needed || self.old_must_yield())
         });
         let drain = draining.then_some(self.now + DRAIN_POLL);
         let deadline = match (verdict, self.rollout(), self.intent.job) {

@@ -1,3 +1,5 @@
+//! The store through its own doors: what was accepted is there after a reopen.
+
 use super::*;
 use crate::wire::{DeploymentState, EventKind, Failure, JobKind, Phase, StopRequest};
 

@@ -1,3 +1,5 @@
+//! Message framing, byte by byte.
+
 use super::*;
 
 fn feed(bytes: &[u8]) -> Result<Progress, Ambiguous> {
@@ -71,7 +73,9 @@ fn ambiguous_messages_are_refused_however_they_are_cut() {
 fn a_refusal_says_where_the_message_begins() {
     let bytes = b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\nokGET / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n";
     let begin = bytes.len() - b"GET / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n".len();
-    assert_eq!(feed(bytes), Err(Ambiguous { head_at: Some(begin) }));
+    assert_eq!(feed(bytes), Err(Ambiguous { after: begin, in_head: true }));
+    let bytes = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nokX";
+    assert_eq!(feed(bytes), Err(Ambiguous { after: bytes.len() - 1, in_head: false }));
 }
 
 #[test]

@@ -1,3 +1,5 @@
+//! Which route a host and a path lead to.
+
 use super::super::counters::Registry;
 use super::super::snapshot::{BackendId, Group as GroupSpec, Route as RouteSpec};
 use super::*;

@@ -4,7 +4,7 @@ use super::support::*;
 
 #[test]
 fn a_request_goes_through_and_the_connection_is_kept_on_both_sides() {
-    let app = Backend::answering(|request| ok(&request.text()));
+    let app = App::answering(|request| ok(&request.text()));
     let running = Running::start(shop(&[app.address]));
     let mut client = running.connect();
     for number in 0..3 {
@@ -21,7 +21,7 @@ fn a_request_goes_through_and_the_connection_is_kept_on_both_sides() {
 fn the_request_in_flight_is_counted_until_the_response_ends() {
     let (go, wait) = std::sync::mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);
-    let app = Backend::raw(move |mut wire, _| {
+    let app = App::raw(move |mut wire, _| {
         wire.message().expect("request");
         wire.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n");
         wait.lock().expect("lock").recv().expect("go");

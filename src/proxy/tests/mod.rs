@@ -3,3 +3,9 @@
 mod support;
 
 mod basics;
+mod malformed;
+mod operation;
+mod resilience;
+mod routing;
+mod streams;
+mod tls;

@@ -35,7 +35,7 @@ pub fn eventually<T: PartialEq + std::fmt::Debug>(expected: T, mut value: impl F
 }
 
 /// A backend that answers each connection by a function on a thread of its own, with whatever bytes it likes.
-pub struct Backend {
+pub struct App {
     pub address: SocketAddr,
     connections: Arc<AtomicUsize>,
     requests: Arc<Mutex<Vec<Message>>>,
@@ -166,7 +166,7 @@ impl<S: Read + Write> Wire<S> {
     }
 }
 
-impl Backend {
+impl App {
     /// Each connection is given to `serve` with its number.
     pub fn raw(serve: impl Fn(Wire<TcpStream>, usize) + Send + Sync + 'static) -> Self {
         Self::on(TcpListener::bind("127.0.0.1:0").expect("bind"), serve)
@@ -285,8 +285,7 @@ impl Running {
 
 /// A route of plain HTTP with these backends, named by the app's name and number: `shop-0`, `shop-1`, …
 pub fn plain_route(name: &str, host: &str, backends: &[SocketAddr]) -> Route {
-    let backends =
-        backends.iter().enumerate().map(|(n, &address)| super::super::Backend { id: id(&format!("{name}-{n}")), address }).collect();
+    let backends = backends.iter().enumerate().map(|(n, &address)| Backend { id: id(&format!("{name}-{n}")), address }).collect();
     Route {
         name: name.to_owned(),
         hosts: vec![domain(host)],

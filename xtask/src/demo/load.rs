@@ -29,7 +29,7 @@ pub struct Tally {
     pub requests: usize,
     pub failures: usize,
     pub slowest: Duration,
-    /// A few of the failures, in words.
+    /// How requests failed, in a few words each.
     pub reasons: Vec<String>,
 }
 
@@ -84,7 +84,7 @@ fn tally(visits: &[Visit], from: Instant) -> Tally {
         tally.slowest = tally.slowest.max(visit.took);
         if let Err(reason) = &visit.outcome {
             tally.failures += 1;
-            if tally.reasons.len() < 3 {
+            if !tally.reasons.contains(reason) {
                 tally.reasons.push(reason.clone());
             }
         }

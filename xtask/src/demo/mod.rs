@@ -32,16 +32,20 @@ struct Row {
     switched: Option<Duration>,
 }
 
-/// `cargo xtask demo [--once] [--keep]`.
+/// `cargo xtask demo [--once] [--keep] [--haloy PATH]`.
 pub fn main(mut words: Words) -> Outcome {
     let once = words.switch("--once");
     let keep = words.switch("--keep");
+    let given = words.value("--haloy")?;
     words.end()?;
     let interrupted = interrupt_flag()?;
 
     setup::ready_for(Purpose::Demo)?;
     println!("demo: building haloy and the app's two images");
-    let haloy = workspace::build_haloy(Profile::Dev)?;
+    let haloy = match &given {
+        Some(path) => workspace::given_haloy(path)?,
+        None => workspace::build_haloy(Profile::Dev)?,
+    };
     let images = [app_image::build("v1", false)?, app_image::build("v2", false)?];
 
     let folder = std::env::temp_dir().join(format!("haloy-demo-{}", std::process::id()));
@@ -148,6 +152,8 @@ fn total(rows: &[Row]) -> Tally {
         sum.failures += row.tally.failures;
         sum.slowest = sum.slowest.max(row.tally.slowest);
         sum.reasons.extend(row.tally.reasons.iter().cloned());
+        sum.reasons.sort();
+        sum.reasons.dedup();
         sum
     })
 }

@@ -21,7 +21,7 @@ const OWNED_CRATES: &[(&str, &str)] = &[
     ("serde_saphyr", "src/config/"),
     ("annotate_snippets", "src/config/"),
     ("rusqlite", "src/daemon/store/"),
-    ("indicatif", "src/client/"),
+    ("indicatif", "src/term.rs"),
 ];
 
 /// The program's own entry: it hands over to the three programs.

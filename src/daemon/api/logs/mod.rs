@@ -54,7 +54,7 @@ pub struct LogsQuery {
 /// Server-sent events named `line`; a container whose output cannot be read is told in an event
 /// named `problem`.
 #[utoipa::path(
-    get, path = "/v1/apps/{app}/logs",
+    get, path = "/v1/apps/{app}/logs", operation_id = "read_logs",
     params(("app" = AppName, Path), LogsQuery),
     responses((status = 200, body = LogLine, content_type = "text/event-stream"))
 )]
@@ -121,7 +121,7 @@ struct Teller(mpsc::Sender<Told>);
 
 enum Told {
     Line(LogLine),
-    Problem(Problem),
+    Problem(Box<Problem>),
 }
 
 impl Teller {

@@ -1,3 +1,5 @@
+//! Changes through the API: accepted, refused, written down.
+
 use serde_json::json;
 
 use super::server::{SECRET, Server, app, deploy_request};
@@ -57,7 +59,7 @@ async fn deploys_that_break_a_rule_leave_nothing() {
     let problem = server.post("/v1/apps/shop/deploy", request).await.problem(400);
     assert_eq!((problem.code, problem.title.as_str()), (Code::InvalidRequest, "the spec is not valid"));
     let detail = problem.detail.expect("detail");
-    assert!(detail.contains("`spec.replicas`: at least 1") && detail.contains("0 values for the 1 entries"), "{detail}");
+    assert!(detail.contains("`spec.replicas`: 1 to 100") && detail.contains("0 values for the 1 entries"), "{detail}");
 
     let jobs: Vec<Job> = server.get("/v1/jobs").await.json(200);
     assert!(jobs.is_empty());
@@ -88,7 +90,7 @@ async fn every_other_change_makes_its_job() {
         ("rollback", String::new(), JobKind::Rollback),
         ("restart", String::new(), JobKind::Restart),
         ("stop", json!({ "remove_volumes": true }).to_string(), JobKind::Stop),
-        ("stop", String::new(), JobKind::Stop),
+        ("stop", "null".to_owned(), JobKind::Stop),
         ("start", String::new(), JobKind::Start),
     ];
     nudged(&server).await;

@@ -1,3 +1,5 @@
+//! The OpenAPI document: committed, complete, and true about tokens.
+
 use std::path::Path;
 
 use http::{Method, Request};
@@ -42,6 +44,14 @@ fn every_reference_in_the_document_leads_somewhere() {
     let text = openapi::text();
     let document: Value = serde_json::from_str(&text).expect("json");
     assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
+    let ids: Vec<&Value> = document["paths"]
+        .as_object()
+        .expect("paths")
+        .values()
+        .flat_map(|item| item.as_object().expect("item").values())
+        .map(|operation| &operation["operationId"])
+        .collect();
+    assert!(ids.iter().enumerate().all(|(index, id)| !ids[..index].contains(id)), "{ids:?}");
     let references: Vec<&str> = text.split("\"#").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     assert!(references.len() > 20);
     for reference in references {

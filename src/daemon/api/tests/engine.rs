@@ -80,6 +80,11 @@ impl Engine {
         self.with(id, |talker| talker.running = running);
     }
 
+    /// Returns when nobody waits for lines any more.
+    pub async fn unread(&self) {
+        self.changed.closed().await;
+    }
+
     fn with(&self, id: &str, change: impl FnOnce(&mut Talker)) {
         self.change(|all| change(all.iter_mut().find(|talker| talker.id == id).expect("container")));
     }

@@ -1,3 +1,5 @@
+//! Job events as a stream: each once, also after a broken connection.
+
 use super::server::{Events, Sent, Server, app};
 use crate::wire::{Event, EventKind, Failure, JobId, Phase};
 

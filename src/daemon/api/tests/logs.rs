@@ -1,5 +1,7 @@
+//! Logs as a stream, from an engine that the test plays.
+
 use super::engine::Engine;
-use super::server::{Events, Sent, Server, app};
+use super::server::{Events, SOON, Sent, Server, app};
 use crate::daemon::api::serve::Limits;
 use crate::wire::{Code, LogLine};
 
@@ -100,6 +102,16 @@ async fn following_a_quiet_container_tells_what_it_says_later() {
     assert_eq!(line(&events.next().await.expect("line")).line, "at last");
     server.stop.cancel();
     assert_eq!(events.next().await, None, "following ends with the daemon");
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_ends_the_reading() {
+    let (_folder, server, engine) = shop().await;
+    let mut events = Events::open(&server, "/v1/apps/shop/logs?follow=true&tail=0", None).await;
+    engine.say("b", "2099-01-01T00:00:00Z", "it is read");
+    events.next().await.expect("line");
+    drop(events);
+    tokio::time::timeout(SOON, engine.unread()).await.expect("reading ends in time");
 }
 
 #[tokio::test]

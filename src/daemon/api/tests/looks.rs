@@ -1,3 +1,5 @@
+//! What the API shows of the world.
+
 use crate::daemon::overview::Watched;
 use crate::docker::ContainerId;
 use std::sync::Arc;

@@ -18,14 +18,15 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::tokens;
 use crate::crypto;
 use crate::daemon::api::serve::{Limits, Listener, serve};
 use crate::daemon::api::{Api, Tokens};
 use crate::daemon::overview::Overview;
 use crate::daemon::store::Store;
 use crate::docker::Docker;
-use crate::files;
 use crate::names::{AppName, DeployId};
+use crate::secret::Secret;
 use crate::wire::{Accepted, EngineStatus, Problem};
 
 pub const TOKEN: &str = "haloy_0123456789";
@@ -54,8 +55,7 @@ impl Server {
         crypto::install_provider();
         let dir = tempfile::tempdir().expect("temporary directory");
         let store = Store::open(&dir.path().join("db/haloy.db")).expect("store");
-        let tokens = json!([{ "name": "test", "sha256": crypto::sha256_hex(TOKEN.as_bytes()), "created_at": "2026-11-21T00:00:00Z" }]);
-        files::write_private(&dir.path().join("tokens.json"), tokens.to_string().as_bytes()).expect("tokens");
+        tokens::Tokens::add(dir.path(), "test", &Secret::new(TOKEN)).expect("token");
         let overview = Overview { engine: EngineStatus::Down, engine_version: None, replicas: Default::default() };
         let overview = watch::channel(Arc::new(overview)).0;
         let (nudge, identity, stop) = (Arc::new(Notify::new()), crypto::Identity::generate(), CancellationToken::new());
@@ -67,7 +67,7 @@ impl Server {
             identity: identity.clone(),
             metrics: Arc::new(|| "haloy_up 1\n".to_owned()),
             in_flight: Arc::new(|container| if container.0 == "c1" { 7 } else { 0 }),
-            tokens: Tokens::new(dir.path().join("tokens.json")),
+            tokens: Tokens::new(dir.path()),
         });
         let tcp = TcpListener::bind("127.0.0.1:0").await.expect("bind");
         let address = tcp.local_addr().expect("address");

@@ -1,3 +1,5 @@
+//! Connections: limits, deadlines, and the end of the daemon.
+
 use std::time::{Duration, Instant};
 
 use http::{Method, Request};

@@ -1,3 +1,5 @@
+//! Tokens, and where environment values must never appear.
+
 use http::{Method, Request};
 use http_body_util::Full;
 

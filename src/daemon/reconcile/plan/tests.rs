@@ -191,6 +191,18 @@ fn stop_keeps_the_containers_and_remove_does_not() {
 }
 
 #[test]
+fn whoever_is_to_leave_is_looked_at_again_soon() {
+    let wake = |intent: &str, containers: &[&str]| {
+        let seen: Vec<Seen> = containers.iter().map(|text| container(text)).collect();
+        plan(&read_intent(intent), &seen, NOW).wake_at.map(|at| at - NOW)
+    };
+    assert_eq!(wake("serving 1x1 stopped job=stop", &["1/1 passing in"]), Some(DRAIN_POLL));
+    assert_eq!(wake("serving 2x1 job=deploy", &["2/1 passing in", "1/1 passing in"]), Some(DRAIN_POLL));
+    assert_eq!(wake("serving 1x1 rollout 2x1 replace job=deploy", &["1/1 passing in"]), Some(DRAIN_POLL));
+    assert_eq!(wake("serving 1x1", &["1/1 passing in"]), None, "a quiet app needs no timer");
+}
+
+#[test]
 fn a_stopped_app_can_be_deployed_and_stays_stopped_when_that_fails() {
     check("serving 1x1 rollout 2x1 stopped job=deploy", &["1/1 exited", "2/1"], "[] [] checking");
     check("serving 1x1 rollout 2x1 stopped job=deploy", &["1/1 exited", "2/1 passing"], "[2/1] [] promote");

@@ -1,0 +1,291 @@
+//! Backends that die, hang and come back: what the client notices of it, which should be nothing.
+
+use std::net::TcpListener;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use super::super::*;
+use super::support::*;
+
+fn quick(timeouts: Timeouts) -> Settings {
+    Settings { workers: 1, timeouts, ..Settings::default() }
+}
+
+/// Answers one request per connection and closes it at once, without saying so: every reuse is the race.
+fn closing_after_each() -> App {
+    App::raw(|mut wire, _| {
+        if wire.message().is_some() {
+            wire.send(ok("shop"));
+        }
+    })
+}
+
+#[test]
+fn a_backend_that_closes_idle_connections_costs_no_request() {
+    let app = closing_after_each();
+    let running = Running::start(shop(&[app.address]));
+    let mut client = running.connect();
+    for _ in 0..300 {
+        assert_eq!(client.get("shop.example", "/").status(), 200);
+        client.send("POST / HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 2\r\n\r\nhi");
+        // A body that was sent into a closing connection cannot be sent again, but here the close comes first.
+        assert!(matches!(client.message().expect("response").status(), 200 | 502));
+    }
+}
+
+#[test]
+fn a_request_without_effect_is_sent_again_when_the_connection_dies_as_it_is_used() {
+    // The first connection takes a second request and closes without a word of answer.
+    let app = App::raw(|mut wire, number| {
+        wire.message();
+        wire.send(ok("shop"));
+        if number == 0 {
+            wire.message();
+            return;
+        }
+        wire.rest();
+    });
+    let running = Running::start(shop(&[app.address]));
+    let mut client = running.connect();
+    assert_eq!(client.get("shop.example", "/").status(), 200);
+    assert_eq!(client.get("shop.example", "/").status(), 200);
+    assert_eq!(app.connections(), 2);
+    assert_eq!(running.metric("haloy_proxy_backend_retries_total{backend=\"shop-0\"}"), Some(1.0));
+}
+
+#[test]
+fn a_request_that_may_have_had_an_effect_is_not_sent_again() {
+    let seen = std::sync::Arc::<AtomicUsize>::default();
+    let counter = seen.clone();
+    let app = App::raw(move |mut wire, _| {
+        if wire.message().is_some() {
+            counter.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    let running = Running::start(shop(&[app.address, app.address]));
+    let mut client = running.connect();
+    client.send("POST / HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 2\r\n\r\nhi");
+    let answer = client.message().expect("response");
+    assert_eq!((answer.status(), seen.load(Ordering::SeqCst)), (502, 1));
+    assert!(answer.text().contains("closed the connection"));
+}
+
+#[test]
+fn a_dead_replica_costs_no_request_and_is_left_out() {
+    let alive = App::named("alive");
+    let running = Running::start(shop(&[nobody(), alive.address]));
+    for _ in 0..20 {
+        assert_eq!(running.get("shop.example", "/").text(), "alive");
+        let mut client = running.connect();
+        client.send("POST / HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 2\r\n\r\nhi");
+        assert_eq!(client.message().expect("response").text(), "alive", "nothing was written, so a body is no hindrance");
+    }
+    assert_eq!(running.metric("haloy_proxy_backend_ejections_total{backend=\"shop-0\"}"), Some(1.0));
+    assert_eq!(running.metric("haloy_proxy_backend_connects_total{backend=\"shop-0\"}"), Some(3.0), "after three tries it is left alone");
+}
+
+#[test]
+fn an_ejected_replica_comes_back() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let address = listener.local_addr().expect("address");
+    drop(listener);
+    let other = App::named("other");
+    let running = Running::start(shop(&[address, other.address]));
+    for _ in 0..8 {
+        assert_eq!(running.get("shop.example", "/").text(), "other");
+    }
+    let _back = App::on(TcpListener::bind(address).expect("bind again"), |mut wire, _| {
+        while wire.message().is_some() {
+            wire.send(ok("back"));
+        }
+    });
+    eventually("back".to_owned(), || running.get("shop.example", "/").text());
+}
+
+#[test]
+fn a_replica_that_dies_in_the_middle_is_replaced_for_requests_without_effect() {
+    let dying = App::raw(|mut wire, _| {
+        wire.message();
+    });
+    let alive = App::named("alive");
+    let running = Running::start(shop(&[dying.address, alive.address]));
+    for _ in 0..6 {
+        assert_eq!(running.get("shop.example", "/").text(), "alive");
+    }
+}
+
+#[test]
+fn the_last_backend_is_never_left_out() {
+    let address = nobody();
+    let running = Running::start(shop(&[address]));
+    for _ in 0..5 {
+        assert_eq!(running.get("shop.example", "/").status(), 502);
+    }
+    let _back = App::on(TcpListener::bind(address).expect("bind"), |mut wire, _| {
+        wire.message();
+        wire.send(ok("back"));
+    });
+    assert_eq!(running.get("shop.example", "/").text(), "back");
+}
+
+#[test]
+fn a_truncated_answer_is_truncated_for_the_client_too() {
+    let app = App::raw(|mut wire, _| {
+        wire.message();
+        wire.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
+    });
+    let running = Running::start(shop(&[app.address]));
+    let mut client = running.connect();
+    client.send("GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n");
+    assert_eq!(client.message(), None);
+    eventually(0, || running.in_flight("shop-0"));
+}
+
+#[test]
+fn nonsense_from_a_backend_is_a_502() {
+    let app = App::raw(|mut wire, _| {
+        wire.message();
+        wire.send("nonsense\r\n\r\n");
+    });
+    let running = Running::start(shop(&[app.address]));
+    assert_eq!(running.get("shop.example", "/").status(), 502);
+}
+
+#[test]
+fn a_slow_first_byte_is_a_504_and_the_connection_is_not_used_again() {
+    let app = App::raw(|mut wire, number| {
+        wire.message();
+        if number > 0 {
+            wire.send(ok("shop"));
+        }
+        wire.rest();
+    });
+    let mut snapshot = shop(&[app.address]);
+    snapshot.routes[0].policy.response_timeout = Duration::from_millis(200);
+    let running = Running::start(snapshot);
+    let mut client = running.connect();
+    let begun = Instant::now();
+    let answer = client.get("shop.example", "/");
+    assert_eq!(answer.status(), 504);
+    assert!(answer.text().contains("in time") && begun.elapsed() >= Duration::from_millis(200));
+    assert_eq!(client.get("shop.example", "/").text(), "shop");
+    assert_eq!(running.in_flight("shop-0"), 0);
+}
+
+#[test]
+fn a_slow_upload_does_not_run_into_the_response_timeout() {
+    let app = App::answering(|request| ok(&request.body.len().to_string()));
+    let mut snapshot = shop(&[app.address]);
+    snapshot.routes[0].policy.response_timeout = Duration::from_millis(200);
+    let running = Running::start(snapshot);
+    let mut client = running.connect();
+    client.send("POST / HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 10\r\n\r\n");
+    for _ in 0..10 {
+        std::thread::sleep(Duration::from_millis(60));
+        client.send("x");
+    }
+    assert_eq!(client.message().expect("response").text(), "10");
+}
+
+#[test]
+fn bodies_that_stand_still_are_cut() {
+    let app = App::raw(|mut wire, _| {
+        if wire.head().is_some_and(|head| head.first_line.starts_with("GET")) {
+            wire.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
+        }
+        wire.rest();
+    });
+    let running = Running::with(quick(Timeouts { body: Duration::from_millis(200), ..Timeouts::default() }), shop(&[app.address]));
+    let mut download = running.connect();
+    download.send("GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n");
+    assert_eq!(download.message(), None);
+    let mut upload = running.connect();
+    upload.send("POST / HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 10\r\n\r\nhalf");
+    assert_eq!(upload.message().expect("response").status(), 408);
+    upload.rest();
+    eventually(0, || running.in_flight("shop-0"));
+}
+
+#[test]
+fn idle_connections_end_on_both_sides() {
+    let (closed, wait) = channel();
+    let closed = Mutex::new(closed);
+    let app = App::raw(move |mut wire, _| {
+        wire.message();
+        wire.send(ok("shop"));
+        wire.rest();
+        closed.lock().expect("lock").send(()).expect("send");
+    });
+    let short = Duration::from_millis(200);
+    let running = Running::with(quick(Timeouts { keep_alive: short, upstream_idle: short, ..Timeouts::default() }), shop(&[app.address]));
+    let mut client = running.connect();
+    client.get("shop.example", "/");
+    assert_eq!(client.rest(), b"");
+    wait.recv_timeout(SOON).expect("the backend's connection is closed");
+}
+
+#[test]
+fn what_a_backend_says_about_keeping_connections_is_believed() {
+    let app = App::answering(|_| b"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\nContent-Length: 0\r\n\r\n".to_vec());
+    let running = Running::start(shop(&[app.address]));
+    let mut client = running.connect();
+    client.get("shop.example", "/");
+    client.get("shop.example", "/");
+    assert_eq!(app.connections(), 2, "a second less than one second: it is not used again");
+}
+
+#[test]
+fn a_backend_that_leaves_the_table_loses_its_idle_connections_at_once() {
+    let (closed, wait) = channel();
+    let closed = Mutex::new(closed);
+    let app = App::raw(move |mut wire, _| {
+        wire.message();
+        wire.send(ok("shop"));
+        wire.rest();
+        closed.lock().expect("lock").send(()).expect("send");
+    });
+    let stays = App::named("stays");
+    let both = routes(vec![plain_route("shop", "shop.example", &[app.address]), plain_route("stays", "stays.example", &[stays.address])]);
+    let only = routes(vec![plain_route("stays", "stays.example", &[stays.address])]);
+    let running = Running::start(both);
+    let mut client = running.connect();
+    client.get("shop.example", "/");
+    client.get("stays.example", "/");
+    running.publish(only);
+    wait.recv_timeout(SOON).expect("closed");
+    assert_eq!(client.get("stays.example", "/").status(), 200);
+    assert_eq!(stays.connections(), 1, "who stays keeps the pool");
+}
+
+#[test]
+fn a_client_that_goes_away_frees_the_backend() {
+    let (gone, wait) = channel();
+    let gone = Mutex::new(gone);
+    let app = App::raw(move |mut wire, _| {
+        wire.message();
+        wire.rest();
+        gone.lock().expect("lock").send(()).expect("send");
+    });
+    let running = Running::start(shop(&[app.address]));
+    let mut client = running.connect();
+    client.send("GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n");
+    eventually(1, || running.in_flight("shop-0"));
+    drop(client);
+    wait.recv_timeout(SOON).expect("the backend sees it");
+    eventually(0, || running.in_flight("shop-0"));
+}
+
+#[test]
+fn a_panic_costs_its_connection_only() {
+    let app = App::named("shop");
+    let running = Running::start(shop(&[app.address]));
+    let mut other = running.connect();
+    assert_eq!(other.get("shop.example", "/").status(), 200);
+    let mut client = running.connect();
+    client.send("GET / HTTP/1.1\r\nHost: shop.example\r\nX-Test-Panic: 1\r\n\r\n");
+    assert_eq!(client.rest(), b"");
+    assert_eq!(other.get("shop.example", "/").status(), 200);
+    eventually(Some(1.0), || running.metric("haloy_proxy_connections_open"));
+}

@@ -1,0 +1,239 @@
+//! The commands that look at an app or change it, beside `deploy`.
+
+use serde_json::{Value, json};
+
+use crate::deploy::home;
+use crate::fake_api::{Answer, End, FakeApi, TOKEN, accepted, job, log_line, phase, problem};
+use crate::program::{Home, has};
+
+const EVENTS: &str = "GET /v1/jobs/7/events";
+const APP: &str = "GET /v1/apps/shop";
+const LOGS: &str = "GET /v1/apps/shop/logs";
+
+fn replica(number: u16, health: &str, detail: Option<&str>) -> Value {
+    json!({
+        "container": format!("shop-20261121093000-{number}"), "deployment": "20261121093000", "number": number, "health": health,
+        "detail": detail, "routed": health == "healthy", "requests_in_flight": 4, "restarts": 0, "address": "172.18.0.5:8080",
+        "started_at": "2026-11-21T09:30:00Z",
+    })
+}
+
+fn status(replicas: &[Value]) -> Value {
+    json!({
+        "name": "shop", "state": "degraded", "deployment": "20261121093000", "image": "ghcr.io/ada/shop:v2",
+        "domains": [{ "domain": "shop.example.com", "aliases": ["www.shop.example.com"] }],
+        "replicas_wanted": replicas.len(), "replicas": replicas, "job": job(7, "deploy", "failed"),
+    })
+}
+
+fn two_replicas() -> Value {
+    status(&[replica(1, "healthy", None), replica(2, "unhealthy", Some("connection refused"))])
+}
+
+fn done() -> Answer {
+    Answer::Events(vec![phase(1, 0, "draining"), phase(2, 1500, "done")], End::Close)
+}
+
+#[test]
+fn status_in_one_glance() {
+    let api = FakeApi::start();
+    api.on(APP, [Answer::Json(200, two_replicas())]).on("GET /v1/apps", [Answer::Json(200, json!([two_replicas()]))]);
+    let home = home(&api, "");
+    let expected = [
+        "shop  degraded  1/2 replicas healthy\n",
+        "  deployment  20261121093000\n",
+        "  image       ghcr.io/ada/shop:v2\n",
+        "  domain      shop.example.com (from www.shop.example.com)\n",
+        "  job         7 deployment failed, ",
+        "              the image is missing\n",
+        "REPLICA  CONTAINER              HEALTH                         ROUTED",
+        "1        shop-20261121093000-1  healthy                        yes     4         0         172.18.0.5:8080",
+        "2        shop-20261121093000-2  unhealthy: connection refused  no",
+    ];
+    has(&home.haloy(&["status"]).ok(), &expected);
+    has(&home.haloy(&["status", "shop"]).ok(), &expected);
+    assert_eq!(home.haloy(&["status", "--json"]).json()["replicas"][1]["detail"], "connection refused");
+
+    let elsewhere = Home::new();
+    elsewhere.haloy(&["server", "add", &api.address, TOKEN]).ok();
+    has(&elsewhere.haloy(&["status", "shop"]).ok(), &expected[..2]);
+    has(&elsewhere.haloy(&["status", "-s", &api.address]).ok(), &["APP   STATE", "shop  degraded  1/2      20261121093000"]);
+    assert_eq!(elsewhere.haloy(&["status", "-s", &api.address, "--json"]).json()[0]["name"], "shop");
+    has(&elsewhere.haloy(&["status"]).fails(2), &["there is no configuration file", "hint:"]);
+
+    api.on(APP, [problem(404, "not_found", "there is no app `shop`", Some("deploy it with `haloy deploy`"))]);
+    assert_eq!(home.haloy(&["status"]).fails(1), "error: there is no app `shop`\n\nhint: deploy it with `haloy deploy`\n");
+}
+
+#[test]
+fn logs_name_the_replica_when_there_are_several() {
+    let api = FakeApi::start();
+    let lines = || Answer::Events(vec![log_line(1, "one\r\n"), ": keep-alive\n\n".to_owned(), log_line(2, "two: ä")], End::Close);
+    api.on(APP, [Answer::Json(200, two_replicas())]).on(LOGS, [lines()]);
+    let home = home(&api, "");
+    assert_eq!(home.haloy(&["logs"]).ok(), "1 | one\n2 | two: ä\n");
+    let json = home.haloy(&["logs", "--json"]).ok();
+    let values: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).expect("one value per line")).collect();
+    assert_eq!((values.len(), &values[1]["replica"]), (2, &json!(2)));
+
+    api.on(APP, [Answer::Json(200, status(&[replica(1, "healthy", None)]))])
+        .on(LOGS, [Answer::Events(vec![log_line(1, "alone")], End::Close)]);
+    assert_eq!(home.haloy(&["logs"]).ok(), "alone\n");
+}
+
+#[test]
+fn logs_ask_for_what_was_asked_for() {
+    let api = FakeApi::start();
+    api.on(APP, [Answer::Json(200, two_replicas())]).on(LOGS, [Answer::Events(vec![], End::Close)]);
+    let home = home(&api, "");
+    for args in [
+        &["logs"][..],
+        &["logs", "--tail", "5", "-f"],
+        &["logs", "--since", "2026-11-21T09:30:00Z", "--deployment", "20261121093000"],
+        &["logs", "--since", "10m"],
+    ] {
+        home.haloy(args).ok();
+    }
+    let asked: Vec<String> = api.received_on(LOGS).iter().filter_map(|request| request.line.split('?').nth(1).map(str::to_owned)).collect();
+    assert_eq!(
+        asked[..3],
+        ["follow=false&tail=100", "follow=true&tail=5", "follow=false&since=2026-11-21T09:30:00Z&deployment=20261121093000"]
+    );
+    assert!(asked[3].starts_with("follow=false&since=20"), "{}", asked[3]);
+}
+
+#[test]
+fn following_logs_shows_lines_at_once() {
+    let api = FakeApi::start();
+    api.on(APP, [Answer::Json(200, two_replicas())]).on(LOGS, [Answer::Events(vec![log_line(1, "live")], End::Hang)]);
+    let home = home(&api, "");
+    let mut logs = home.start(&["logs", "--follow"]);
+    logs.prints("1 | live\n");
+}
+
+#[test]
+fn following_logs_goes_on_after_a_broken_connection() {
+    let api = FakeApi::start();
+    let first = Answer::Events(vec![log_line(1, "before")], End::Break);
+    // The line that was seen comes again; what is no line is from a newer server.
+    let later = log_line(1, "after").replace("09:30:00Z", "09:30:01Z");
+    let second = Answer::Events(vec![log_line(1, "before"), "event: news\ndata: {}\n\n".to_owned(), later], End::Close);
+    api.on(APP, [Answer::Json(200, status(&[replica(1, "healthy", None)]))]).on(LOGS, [first.clone(), second, first]);
+    let home = home(&api, "");
+    let run = home.haloy(&["logs", "-f", "--tail", "5"]);
+    has(&run.stderr, &["broke during `GET /v1/apps/shop/logs`", "trying again in 500 ms"]);
+    assert_eq!(run.ok(), "before\nafter\n");
+    assert!(api.received_on(LOGS)[1].line.ends_with("?follow=true&since=2026-11-21T09:30:00Z"), "{:?}", api.received_on(LOGS));
+    has(&home.haloy(&["logs"]).fails(1), &["error: the connection to `", "broke during"]);
+}
+
+#[test]
+fn stop_start_and_restart() {
+    let api = FakeApi::start();
+    api.on(EVENTS, [done()]);
+    let home = home(&api, "");
+    for (verb, participle) in [("stop", "stopped"), ("start", "started"), ("restart", "restarted")] {
+        let line = format!("POST /v1/apps/shop/{verb}");
+        api.on(&line, [accepted(7, 0)]);
+        let run = home.haloy(&[verb]);
+        has(&run.stderr, &[&format!("✓ `shop` is {participle} in 1.5 s\n")]);
+        run.ok();
+        home.haloy(&[verb, "shop", "--detach"]).ok();
+        assert_eq!(api.received_on(&line).len(), 2);
+    }
+    let bodies: Vec<Value> = api.received_on("POST /v1/apps/shop/stop").into_iter().map(|request| request.body).collect();
+    assert_eq!(bodies[0], json!({ "remove_containers": false, "remove_volumes": false }));
+    assert_eq!(api.received_on("POST /v1/apps/shop/restart")[0].body, Value::Null, "no body at all");
+}
+
+#[test]
+fn volumes_are_removed_only_when_confirmed() {
+    let api = FakeApi::start();
+    api.on("POST /v1/apps/shop/stop", [accepted(7, 0)]).on(EVENTS, [done()]);
+    let home = home(&api, "");
+    has(&home.haloy(&["stop", "--remove-volumes"]).fails(2), &["removes the data of `shop`, add `--yes`"]);
+    assert!(api.received_on("POST /v1/apps/shop/stop").is_empty());
+    home.haloy(&["stop", "--remove-volumes", "--yes"]).ok();
+    home.haloy(&["stop", "--remove-containers"]).ok();
+    let bodies: Vec<Value> = api.received_on("POST /v1/apps/shop/stop").into_iter().map(|request| request.body).collect();
+    assert_eq!(
+        bodies,
+        [json!({ "remove_containers": true, "remove_volumes": true }), json!({ "remove_containers": true, "remove_volumes": false })]
+    );
+}
+
+fn deployments() -> Answer {
+    let deployment = |id: &str, state: &str, current: bool| {
+        json!({
+            "id": id, "state": state, "image": "ghcr.io/ada/shop:v2", "image_id": "sha256:00", "created_at": "2026-11-21T09:30:00Z",
+            "performer": "ada@laptop", "git_commit": "0123456789abcdef0123456789abcdef01234567", "rolled_back_to": null, "current": current,
+        })
+    };
+    let list = [
+        deployment("20261119093000", "complete", false),
+        deployment("20261120093000", "failed", false),
+        deployment("20261121093000", "complete", true),
+    ];
+    Answer::Json(200, json!(list))
+}
+
+#[test]
+fn rollback_targets_are_what_one_can_go_back_to() {
+    let api = FakeApi::start();
+    api.on("GET /v1/apps/shop/deployments", [deployments()]);
+    let home = home(&api, "");
+    let run = home.haloy(&["rollback-targets"]);
+    has(&run.stdout, &["DEPLOYMENT", "20261121093000", "ada@laptop  0123456789  current", "20261119093000  ghcr.io/ada/shop:v2"]);
+    assert!(!run.stdout.contains("20261120093000"), "a failed deployment is no target");
+    has(&run.stderr, &["hint: go back with `haloy rollback 20261119093000`"]);
+    assert_eq!(home.haloy(&["rollback-targets", "--json"]).json()[1]["id"], "20261119093000");
+
+    let list = home.haloy(&["rollback", "shop"]);
+    assert_eq!(list.stdout, run.stdout, "an app's name alone lists");
+    has(&list.stderr, &["hint: go back with `haloy rollback shop 20261119093000`"]);
+    assert!(api.received().iter().all(|request| request.line.starts_with("GET ")), "nothing was rolled back");
+}
+
+#[test]
+fn rollback_in_every_form() {
+    let api = FakeApi::start();
+    api.on("POST /v1/apps/shop/rollback", [accepted(7, 0)]).on(EVENTS, [done()]);
+    let home = home(&api, "");
+    let run = home.haloy(&["rollback", "20261119093000"]);
+    has(&run.stderr, &["✓ `shop` is rolled back to 20261119093000 as 20261121093000 in 1.5 s"]);
+    run.ok();
+    for args in [
+        &["rollback", "haloy.yaml", "20261119093000"][..],
+        &["rollback", "shop", "20261119093000"],
+        &["rollback"],
+        &["rollback", "haloy.yaml"],
+    ] {
+        home.haloy(args).ok();
+    }
+    let asked: Vec<Value> =
+        api.received_on("POST /v1/apps/shop/rollback").into_iter().map(|request| request.body["deployment"].clone()).collect();
+    assert_eq!(asked, [json!("20261119093000"), json!("20261119093000"), json!("20261119093000"), Value::Null, Value::Null]);
+    has(&home.haloy(&["rollback", "haloy.yaml", "yesterday"]).fails(2), &["deployment id `yesterday` is not valid: it has 14 digits"]);
+    api.on(
+        "POST /v1/apps/shop/rollback",
+        [problem(409, "conflict", "`shop` has no earlier deployment", Some("see `haloy rollback-targets`"))],
+    );
+    has(&home.haloy(&["rollback"]).fails(1), &["error: `shop` has no earlier deployment", "hint: see `haloy rollback-targets`"]);
+}
+
+#[test]
+fn versions_of_both_sides() {
+    let api = FakeApi::start();
+    api.on("GET /v1/version", [Answer::Json(200, json!({ "version": "9.9.9", "api": 1, "docker": "29.0.1" }))]);
+    let client = format!("client  {}\n", env!("CARGO_PKG_VERSION"));
+    let known = home(&api, "");
+    assert_eq!(known.haloy(&["version"]).ok(), format!("{client}server  9.9.9 ({}, Docker 29.0.1)\n", api.address));
+    assert_eq!(known.haloy(&["version", "--json"]).json()["server"]["version"]["docker"], "29.0.1");
+    assert_eq!(Home::new().haloy(&["version"]).ok(), client, "no server is no error");
+    assert_eq!(Home::new().haloy(&["version", "--json"]).json()["server"], Value::Null);
+
+    drop(api);
+    let run = known.haloy(&["version"]);
+    has(&run.stderr, &["server  127.0.0.1:", "could not connect to", "Connection refused"]);
+    assert_eq!(run.ok(), client, "nor is one that is down");
+}

@@ -1,0 +1,132 @@
+//! Which server, which token: `server add`, `list`, `delete`, and what is said when one is missing.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::json;
+
+use crate::fake_api::{Answer, FakeApi, TOKEN, problem};
+use crate::program::{Home, has};
+
+const VERSION: &str = "GET /v1/version";
+const APP: &str = "GET /v1/apps/shop";
+
+fn config(more: &str) -> String {
+    format!("name: shop\nimage: shop\n{more}")
+}
+
+fn version() -> Answer {
+    Answer::Json(200, json!({ "version": "9.9.9", "api": 1, "docker": null }))
+}
+
+/// Who was asked with which token, told apart by the tokens that the fake server refuses.
+fn asked_with(api: &FakeApi) -> String {
+    let requests = api.received();
+    requests.last().and_then(|request| request.headers.get("authorization").cloned()).unwrap_or_default()
+}
+
+#[test]
+fn servers_are_added_listed_and_deleted() {
+    let home = Home::new();
+    has(&home.haloy(&["server", "list"]).stderr, &["no server is known", "haloy server add HOST TOKEN"]);
+    has(&home.haloy(&["server", "add", "https://Haloy.Example.com/", "haloy_one"]).stderr, &["✓ `haloy.example.com` is added"]);
+    home.haloy_reads("haloy_two\n", &["server", "add", "localhost", "--token-stdin"]).ok();
+
+    has(
+        &home.read(".config/haloy/client.yaml"),
+        &["servers:", "\"haloy.example.com\":", "token_env: \"HALOY_API_TOKEN_HALOY_EXAMPLE_COM\""],
+    );
+    has(&home.read(".config/haloy/.env"), &["HALOY_API_TOKEN_HALOY_EXAMPLE_COM=haloy_one\n", "HALOY_API_TOKEN_LOCALHOST=haloy_two\n"]);
+    for name in ["client.yaml", ".env"] {
+        let mode = std::fs::metadata(home.path().join(".config/haloy").join(name)).expect("file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    let list = home.haloy(&["server", "list"]).ok();
+    has(&list, &["SERVER", "TOKEN", "haloy.example.com  set", "HALOY_API_TOKEN_HALOY_EXAMPLE_COM", "localhost          set"]);
+    assert!(!list.contains("haloy_one"), "tokens are never listed");
+    assert_eq!(home.haloy(&["server", "list", "--json"]).json()[0]["has_token"], true);
+
+    has(&home.haloy(&["server", "add", "localhost", "haloy_three"]).fails(2), &["`localhost` is already known", "--force"]);
+    home.haloy(&["server", "add", "localhost", "haloy_three", "--force"]).ok();
+    has(&home.read(".config/haloy/.env"), &["HALOY_API_TOKEN_LOCALHOST=haloy_three\n"]);
+    home.haloy(&["server", "delete", "localhost"]).ok();
+    assert!(!home.read(".config/haloy/.env").contains("haloy_three"));
+    has(&home.haloy(&["server", "delete", "localhost"]).fails(2), &["`localhost` is not known", "known servers: haloy.example.com"]);
+    has(&home.haloy(&["server", "add", "a b", "haloy_x"]).fails(2), &["`a b` is not a server"]);
+    has(&home.haloy(&["server", "add", "localhost"]).fails(2), &["<TOKEN>"]);
+    has(&home.haloy_reads("", &["server", "add", "other", "--token-stdin"]).fails(2), &["token"]);
+}
+
+#[test]
+fn the_token_of_the_configuration_comes_first() {
+    let api = FakeApi::start();
+    let home = Home::new();
+    home.write("haloy.yaml", &config(&format!("server: {}\napi_token:\n  from:\n    env: SHOP_TOKEN\n", api.address)));
+    home.haloy(&["server", "add", &api.address, "haloy_added"]).ok();
+    home.write(".env", &format!("SHOP_TOKEN={TOKEN}\n"));
+    home.haloy(&["status"]);
+    assert_eq!(asked_with(&api), format!("Bearer {TOKEN}"));
+    home.write(".env", "");
+    has(&home.haloy(&["status"]).fails(2), &["SHOP_TOKEN"]);
+    // For another server than its own, what was added for that server comes first.
+    home.write("haloy.yaml", &config("server: other.example.com\napi_token: PATH\n"));
+    home.haloy(&["status", "--server", &api.address]);
+    assert_eq!(asked_with(&api), "Bearer haloy_added");
+}
+
+#[test]
+fn a_missing_token_says_where_it_was_looked_for() {
+    let home = Home::new();
+    home.write("haloy.yaml", &config("server: haloy.example.com\n"));
+    let expected = [
+        "error: no API token for `haloy.example.com`, looked in `api_token` of `",
+        "haloy.yaml` and in `",
+        ".config/haloy/client.yaml`\n\nhint: run `haloy admin api token` on the server, then here `haloy server add haloy.example.com TOKEN`",
+    ];
+    has(&home.haloy(&["deploy"]).fails(2), &expected);
+}
+
+#[test]
+fn the_server_is_chosen_by_flag_then_file_then_the_only_one() {
+    let api = FakeApi::start();
+    api.on(VERSION, [version()]);
+    let home = Home::new();
+    home.write("haloy.yaml", &config(""));
+    has(&home.haloy(&["status"]).fails(2), &["error: no server is chosen", "hint:", "--server", "haloy server add"]);
+    home.haloy(&["server", "add", &api.address, TOKEN]).ok();
+    has(&home.haloy(&["version"]).ok(), &["server  9.9.9"]);
+    home.haloy(&["server", "add", "other.example.com", TOKEN]).ok();
+    has(&home.haloy(&["status"]).fails(2), &["several servers are configured and none is chosen: ", "other.example.com", "hint:"]);
+    has(&home.haloy(&["version", "-s", &api.address]).ok(), &["server  9.9.9"]);
+    has(&home.haloy(&["status", "-s", "not/a/server"]).fails(2), &["`not/a/server` is not a server"]);
+}
+
+#[test]
+fn a_server_that_is_down_is_named() {
+    let home = Home::new();
+    let address = FakeApi::start().address.clone();
+    home.write("haloy.yaml", &config(&format!("server: {address}\napi_token:\n  value: {TOKEN}\n")));
+    let error = home.haloy(&["deploy"]).fails(1);
+    has(
+        &error,
+        &[
+            &format!("error: could not connect to `{address}`"),
+            "caused by: Connection refused",
+            "hint: is the daemon running? start it with `haloy daemon`",
+        ],
+    );
+}
+
+#[test]
+fn the_unix_socket_needs_no_token() {
+    let home = Home::new();
+    let socket = home.path().join("api.sock");
+    let api = FakeApi::on_socket(&socket);
+    api.on(VERSION, [version()]).on(APP, [version()]);
+    for server in [socket.display().to_string(), format!("unix:{}", socket.display())] {
+        has(&home.haloy(&["version", "--server", &server]).ok(), &["server  9.9.9 (unix:/"]);
+    }
+    assert_eq!(asked_with(&api), "");
+    api.on(APP, [problem(401, "unauthorized", "a token is needed", None)]);
+    let error = home.haloy(&["status", "shop", "--server", &socket.display().to_string()]).fails(1);
+    has(&error, &["api.sock` wants a token, and none was sent\n  caused by: a token is needed\n\nhint: "]);
+}
