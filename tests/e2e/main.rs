@@ -13,8 +13,11 @@ mod visitors;
 
 mod basics;
 mod changes;
+mod commands;
 mod engine_restart;
 mod mishaps;
 mod recovery;
+mod secrets;
 mod strategies;
 mod together;
+mod volumes;

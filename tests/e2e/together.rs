@@ -96,9 +96,9 @@ fn a_domain_belongs_to_one_app() {
     owner.configure_web(&late("o1", Duration::ZERO)).haloy(&["deploy"]).ok();
     let rest = format!("domains:\n  - domain: {}\nimage: {}", owner.domain, image("v1"));
     let said = other.configure(&rest).haloy(&["deploy"]);
-    println!("{said}");
-    assert_ne!(said.code, 0, "{said}");
-    assert!(said.stderr.contains(&format!("`{}`", owner.domain)) && said.stderr.contains(&format!("`{}`", owner.name)), "{said}");
+    assert_eq!(said.code, 1, "{said}");
+    let refused = format!("error: domain `{}` already belongs to app `{}`\n", owner.domain, owner.name);
+    assert!(said.stderr.starts_with(&refused), "{said}");
     assert!(other.containers().is_empty());
     assert_eq!(version(&haloyd, &owner).as_deref(), Some("o1"));
 }
