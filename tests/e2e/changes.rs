@@ -128,6 +128,7 @@ fn a_broken_new_version_costs_nothing() {
     let said = app.configure_web(&format!("image: {image}")).haloy(&["deploy"]);
     assert_eq!(said.code, 1, "{said}");
     assert!(said.stderr.contains(&format!("failed: could not pull the image `{image}`: ")), "{said}");
+    assert_eq!(said.stderr.matches("pulling").count(), 1, "{said}");
     assert!(said.stderr.contains(&format!("\nhint: try it on the server: `docker pull {image}`\n")), "{said}");
     assert_eq!(app.containers(), serving);
     println!("{}", load.finish());
