@@ -104,7 +104,7 @@ fn a_broken_new_version_costs_nothing() {
     );
     fails(
         "crash",
-        "  - name: CRASH_AFTER_MS\n    value: \"100\"\n  - name: HEALTH\n    value: fail",
+        "  - name: CRASH_AFTER_MS\n    value: \"300\"\nmin_ready_seconds: 1",
         &[
             "failed: replica 1 crashed 3 times, the last time with exit code 3\n",
             "  state         exited with code 3\n  restarts      3\n  listens on    no TCP port\n",

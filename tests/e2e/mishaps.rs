@@ -30,6 +30,8 @@ impl<'a> Network<'a> {
 
 impl Drop for Network<'_> {
     fn drop(&mut self) {
+        // Before it heals what is taken away here.
+        self.haloyd.kill9();
         let filter = format!("network={}", self.name);
         let found = self.haloyd.docker(&["ps", "--all", "--quiet", "--filter", &filter]);
         for id in String::from_utf8_lossy(&found.stdout).lines() {

@@ -52,10 +52,12 @@ fn haloyd_is_killed_twenty_times_in_the_middle_of_deploys() {
         let said = Said::from((deploy.wait_with_output().expect("wait for the client"), began.elapsed()));
         let accepted = job["id"].as_u64() != Some(last_job);
         let done = accepted && job["phase"] == "done";
-        assert_eq!(said.code, i32::from(!done), "round {round}, killed after {moment:?}: {job}\n{said}");
+        // The job may have been written down and the answer not have come: the client says so.
+        let unsure = said.code == 1 && said.stderr.contains("hint: it may have arrived: look with `haloy status`");
+        assert!(said.code == i32::from(!done) || unsure, "round {round}, killed after {moment:?}: {job}\n{said}");
         if accepted {
             let attached = app.haloy(&["attach"]);
-            assert_eq!(attached.code, said.code, "round {round}: {attached}");
+            assert_eq!(attached.code, i32::from(!done), "round {round}: {attached}");
         }
         let expected = if done { version } else { before };
         assert_only_this_serves(&haloyd, &app, &expected);
