@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
 
 use super::plan::Step;
 use crate::crypto::{CryptoError, Identity};
 use crate::daemon::store::{AppIntent, Prepared, Release, Store, StoreError};
-use crate::docker::{Container, ContainerId, ContainerSpec, Docker, DockerError, Owner, VolumeMount};
+use crate::docker::{Container, ContainerId, ContainerSpec, Docker, DockerError, Image, Owner, VolumeMount};
 use crate::error::Report;
 use crate::names::{AppName, ImageRef};
 use crate::secret::Secret;
@@ -15,6 +17,9 @@ use crate::wire::{AppSpec, JobId, Mount, MountSource};
 
 /// The port of an app that names none and whose image EXPOSEs none.
 const DEFAULT_PORT: NonZeroU16 = NonZeroU16::new(8080).expect("invariant: 8080 is not zero");
+
+/// A long pull says this often how far it is.
+const PULL_LINES: Duration = Duration::from_secs(5);
 
 /// For containers whose deployment is no longer known.
 const DEFAULT_STOP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,6 +36,8 @@ pub enum StepError {
     DamagedEnv(#[source] serde_json::Error),
     #[error("the image `{0}` is not on this server and could not be pulled")]
     NoImage(ImageRef),
+    #[error("the image that this deployment ran is gone: `{image}` is another one now, not {id}")]
+    ImageGone { image: ImageRef, id: String },
 }
 
 impl Report for StepError {
@@ -39,6 +46,7 @@ impl Report for StepError {
             Self::Docker { source, .. } => source.hint(),
             Self::Store(source) => source.hint(),
             Self::NoImage(image) => Some(format!("build or load `{image}` on the server, or name an image that a registry has")),
+            Self::ImageGone { .. } => Some("run `haloy rollback-targets` and choose a deployment whose image is still there".to_owned()),
             Self::Env(_) | Self::DamagedEnv(_) => Some("run `haloy deploy` again: it brings the values anew".to_owned()),
         }
     }
@@ -49,7 +57,7 @@ impl StepError {
     pub fn is_permanent(&self) -> bool {
         match self {
             Self::Docker { source, .. } => source.is_permanent(),
-            Self::Env(_) | Self::DamagedEnv(_) | Self::NoImage(_) => true,
+            Self::Env(_) | Self::DamagedEnv(_) | Self::NoImage(_) | Self::ImageGone { .. } => true,
             Self::Store(_) => false,
         }
     }
@@ -105,46 +113,89 @@ impl Executor {
     }
 
     async fn prepare(&self, release: &Release, job: Option<JobId>) -> Result<(), StepError> {
-        let spec = &release.spec;
+        self.prepare_surroundings(&release.spec).await?;
+        let prepared = self.prepare_image(release, job).await?;
+        self.store.prepared(release.id, prepared).await.map_err(StepError::Store)
+    }
+
+    /// What a container needs beside its image. Somebody may have removed it while the app was stopped.
+    async fn prepare_surroundings(&self, spec: &AppSpec) -> Result<(), StepError> {
         self.docker.ensure_network(spec.network()).await.map_err(docker(format!("prepare the network `{}`", spec.network())))?;
         for mount in &spec.volumes {
             if let MountSource::Volume(name) = &mount.source {
                 self.docker.ensure_volume(name, &spec.name).await.map_err(docker(format!("prepare the volume `{name}`")))?;
             }
         }
-        let prepared = self.prepare_image(release, job).await?;
-        self.store.prepared(release.id, prepared).await.map_err(StepError::Store)
+        Ok(())
     }
 
-    /// A repeated deployment brings its image's id and runs exactly that; a new one takes what the
-    /// tag means now, from the server when it is there, else from its registry.
     async fn prepare_image(&self, release: &Release, job: Option<JobId>) -> Result<Prepared, StepError> {
-        let reference = &release.spec.image;
-        let look = |name: String| async move { self.docker.image(&name).await.map_err(docker(format!("look for the image `{name}`"))) };
-        if let Some(prepared) = &release.prepared {
-            return Ok(prepared.clone());
-        }
-        let image = match look(reference.to_string()).await? {
-            Some(image) => image,
-            None => {
-                self.pull(reference, job).await?;
-                look(reference.to_string()).await?.ok_or_else(|| StepError::NoImage(reference.clone()))?
-            }
+        let image = match &release.image_id {
+            Some(id) => self.same_image(id, &release.spec.image, job).await?,
+            None => self.newest_image(&release.spec.image, job).await?,
         };
         let port = port(&release.spec, &image.exposed_ports);
         if release.spec.port.is_none() && !release.spec.domains.is_empty() {
             let origin = if image.exposed_ports.len() == 1 { "the image's only EXPOSEd port" } else { "the default" };
             self.note(job, format!("routing to port {port}, {origin}")).await;
         }
-        Ok(Prepared { image_id: image.id, port, healthcheck: image.has_healthcheck })
+        Ok(Prepared { image_id: image.id, port })
+    }
+
+    /// The very image that an earlier deployment ran; pulled again when it is gone and the tag still means it.
+    async fn same_image(&self, id: &str, reference: &ImageRef, job: Option<JobId>) -> Result<Image, StepError> {
+        if let Some(image) = self.look(id).await? {
+            return Ok(image);
+        }
+        let pulled = self.pull(reference, job).await;
+        match self.look(id).await? {
+            Some(image) => Ok(image),
+            None => Err(pulled.err().unwrap_or_else(|| StepError::ImageGone { image: reference.clone(), id: id.to_owned() })),
+        }
+    }
+
+    /// What the tag means now. A registry is asked about images that came from one; those that were
+    /// built here are taken as they are.
+    async fn newest_image(&self, reference: &ImageRef, job: Option<JobId>) -> Result<Image, StepError> {
+        let here = self.look(reference.as_str()).await?;
+        match here {
+            Some(image) if !false => Ok(image),
+            Some(image) => match self.pull(reference, job).await {
+                Ok(()) => Ok(self.look(reference.as_str()).await?.unwrap_or(image)),
+                Err(error) => {
+                    self.note(job, format!("{}; using the image that is on the server", crate::error::chain(&error))).await;
+                    Ok(image)
+                }
+            },
+            None => {
+                self.pull(reference, job).await?;
+                self.look(reference.as_str()).await?.ok_or_else(|| StepError::NoImage(reference.clone()))
+            }
+        }
+    }
+
+    async fn look(&self, image: &str) -> Result<Option<Image>, StepError> {
+        self.docker.image(image).await.map_err(docker(format!("look for the image `{image}`")))
     }
 
     async fn pull(&self, image: &ImageRef, job: Option<JobId>) -> Result<(), StepError> {
         self.note(job, format!("pulling `{image}`")).await;
-        self.docker
-            .pull(image, |progress| tracing::debug!(image = %progress.image, progress = progress.message, "pulling"))
-            .await
-            .map_err(docker(format!("pull the image `{image}`")))
+        let (say, mut said) = mpsc::channel(4);
+        let mut last = Instant::now();
+        let pull = self.docker.pull(image, move |progress| {
+            if last.elapsed() >= PULL_LINES {
+                last = Instant::now();
+                // A line that finds no room is followed by a newer one.
+                let _ = say.try_send(progress.message);
+            }
+        });
+        let tell = async {
+            while let Some(message) = said.recv().await {
+                self.note(job, message).await;
+            }
+        };
+        let (pulled, ()) = tokio::join!(pull, tell);
+        pulled.map_err(docker(format!("pull the image `{image}`")))
     }
 
     /// A line for people; the deployment does not depend on it.
@@ -157,6 +208,7 @@ impl Executor {
 
     async fn launch(&self, release: &Release, slot: u16) -> Result<(), StepError> {
         let Some(prepared) = &release.prepared else { return Ok(()) };
+        self.prepare_surroundings(&release.spec).await?;
         let env = self.environment(release, slot).await?;
         let owner = Owner { app: release.spec.name.clone(), deployment: release.id, slot };
         let spec = ContainerSpec {
@@ -188,6 +240,8 @@ impl Executor {
             ("HALOY_REPLICA", slot.to_string()),
             ("HALOY_VERSION", version.to_owned()),
         ];
+        // The engine keeps both of two entries with one name, and programs read the first.
+        env.retain(|(name, _)| facts.iter().all(|(fact, _)| fact != name));
         env.extend(facts.map(|(name, value)| (name.to_owned(), Secret::new(value))));
         Ok(env)
     }
@@ -223,11 +277,16 @@ fn mount(mount: &Mount) -> VolumeMount {
     VolumeMount { source, target: mount.target.clone(), options: mount.options.clone() }
 }
 
+/// The path of the HTTP health check, for apps that have one.
+pub fn health_path(spec: &AppSpec) -> Option<&str> {
+    spec.health_check_path.as_deref().or((!spec.domains.is_empty()).then_some("/"))
+}
+
 /// Labels that tell people and other tools how the app is routed.
 fn labels(spec: &AppSpec, port: NonZeroU16) -> BTreeMap<String, String> {
     let mut labels = BTreeMap::from([("dev.haloy.port".to_owned(), port.to_string())]);
-    if let Some(path) = &spec.health_check_path {
-        labels.insert("dev.haloy.health-check-path".to_owned(), path.clone());
+    if let Some(path) = health_path(spec) {
+        labels.insert("dev.haloy.health-check-path".to_owned(), path.to_owned());
     }
     if let Some(email) = &spec.acme_email {
         labels.insert("dev.haloy.acme.email".to_owned(), email.clone());

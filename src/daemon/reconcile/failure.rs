@@ -71,6 +71,7 @@ fn reason(cause: &Cause, release: &Release, container: &Container, report: &Cont
         (Cause::TimedOut(_), Some(code)) => {
             format!("replica {slot} was not running after {} s: it ended with exit code {code}", release.spec.deploy_timeout)
         }
+        (Cause::Stuck(_), _) => format!("the container of replica {slot} cannot be stopped or removed"),
         (Cause::TimedOut(_), None) => format!("replica {slot} did not become healthy within {} s", release.spec.deploy_timeout),
     }
 }

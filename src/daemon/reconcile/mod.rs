@@ -42,7 +42,7 @@ use super::store::{ActiveJob, AppIntent, StoreError};
 use crate::docker::{Container, DockerError};
 use crate::error::chain;
 use crate::names::AppName;
-use crate::wire::{EngineStatus, Failure, JobKind, Phase};
+use crate::wire::{EngineStatus, Failure, Phase};
 
 /// Look at everything at least this often.
 const TICK: Duration = Duration::from_secs(30);
@@ -122,9 +122,9 @@ impl Reconciler {
 
     /// Looks at everything once and does what follows from it. Answers when to look again.
     async fn pass(&mut self) -> Result<Option<Millis>, PassError> {
-        self.meet_engine().await?;
         let store = self.executor.store.clone();
         store.activate_jobs().await?;
+        self.meet_engine().await?;
         let apps = store.intents().await?;
         // A step that ends while we look may have changed what we saw: it counts as under way.
         let busy = self.steps.under_way();
@@ -138,9 +138,16 @@ impl Reconciler {
 
         self.publish(&turns);
         self.show(&turns);
+        let mut gone_wrong = None;
         for turn in &turns {
-            self.conclude(turn).await?;
+            // What cannot be written down for one app must not keep the others waiting.
+            if let Err(error) = self.conclude(turn).await {
+                gone_wrong = Some(error);
+            }
             self.steps.begin(turn.app, turn.containers, &turn.plan.steps, &busy);
+        }
+        if let Some(error) = gone_wrong {
+            return Err(error.into());
         }
         let wake = turns.iter().filter_map(|turn| turn.plan.wake_at).chain(self.monitor.wake_at()).chain(self.steps.wake_at());
         Ok(wake.min())
@@ -200,13 +207,14 @@ impl Reconciler {
     }
 
     /// Writes down what became of the job.
-    async fn conclude(&mut self, turn: &Turn<'_>) -> Result<(), PassError> {
-        let Some(job) = turn.app.job else { return Ok(()) };
+    async fn conclude(&mut self, turn: &Turn<'_>) -> Result<(), StoreError> {
+        let Some(job) = turn.app.job.filter(|_| !self.steps.is_concluding(&turn.app.app)) else { return Ok(()) };
         match &turn.plan.verdict {
             Verdict::Idle => {}
             Verdict::Working(phase) => self.progress(turn, job, *phase).await?,
             Verdict::Promote => self.promote(turn, job).await?,
             Verdict::Fail(cause) => self.fail(turn, job, cause).await?,
+            Verdict::Done if job.remove_volumes => self.remove_volumes(turn, job),
             Verdict::Done => self.finish(turn, job).await?,
         }
         Ok(())
@@ -235,19 +243,13 @@ impl Reconciler {
     /// plans without the rollout. One app's diagnosis does not hold the others up.
     async fn fail(&mut self, turn: &Turn<'_>, job: ActiveJob, cause: &Cause) -> Result<(), StoreError> {
         let Some(release) = turn.app.rollout.as_ref().or(turn.app.serving.as_ref()) else { return Ok(()) };
-        let id = match cause {
-            Cause::Crashed(id) => Some(id),
-            Cause::TimedOut(id) => id.as_ref(),
-        };
+        let id = cause.container();
         let container = id.and_then(|id| turn.containers.iter().find(|c| c.id == *id)).cloned();
         let probe = container.as_ref().and_then(|c| self.monitor.report(&c.id).probe);
         let last_words = self.steps.last_error(&turn.app.app);
         let (executor, app, release) = (self.executor.clone(), turn.app.app.clone(), release.clone());
-        let cause = match (cause, id) {
-            (Cause::Crashed(_), Some(id)) => Cause::Crashed(id.clone()),
-            (_, id) => Cause::TimedOut(id.cloned()),
-        };
-        self.steps.begin_judgement(&turn.app.app, async move {
+        let cause = cause.clone();
+        self.steps.begin_conclusion(&turn.app.app, async move {
             let mut failure = failure::diagnose(&executor.docker, &cause, &release, container.as_ref(), probe).await;
             if let (None, Some(words)) = (&failure.container, last_words) {
                 failure.reason = format!("{}: {words}", failure.reason);
@@ -259,16 +261,28 @@ impl Reconciler {
 
     async fn finish(&self, turn: &Turn<'_>, job: ActiveJob) -> Result<(), StoreError> {
         let app = turn.app.app.clone();
-        if let (JobKind::Stop, true, Some(serving)) = (job.kind, job.remove_volumes, &turn.app.serving)
-            && let Err(error) = self.executor.remove_volumes(&app, serving).await
-        {
-            let failure = Failure { reason: chain(&error), hint: None, container: None };
-            return self.executor.store.fail(app, job.id, failure).await;
-        }
         tracing::info!(app = %app, job = job.id, kind = job.kind.as_str(), "the job is done");
         self.executor.store.finish(app, job.id).await?;
         self.nudge.notify_one();
         Ok(())
+    }
+}
+
+impl Reconciler {
+    /// The last part of `stop --remove-volumes`. The engine may take its time.
+    fn remove_volumes(&mut self, turn: &Turn<'_>, job: ActiveJob) {
+        let (executor, app) = (self.executor.clone(), turn.app.app.clone());
+        let releases: Vec<_> = [&turn.app.serving, &turn.app.rollout].into_iter().flatten().cloned().collect();
+        self.steps.begin_conclusion(&turn.app.app, async move {
+            for release in &releases {
+                if let Err(error) = executor.remove_volumes(&app, release).await {
+                    return conclude_failure(&executor, app, job, failure::of_step(&error)).await;
+                }
+            }
+            if let Err(error) = executor.store.finish(app, job.id).await {
+                tracing::error!(job = job.id, error = chain(&error), "could not write the end of the job down");
+            }
+        });
     }
 }
 

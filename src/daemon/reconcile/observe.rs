@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
+use super::execute::health_path;
 use super::health::{Check, Monitor, Report, Subject};
 use super::plan::{Fitness, Intent, Millis, Seen, State, Wanted};
 use crate::daemon::clock::Clock;
 use crate::daemon::store::{AppIntent, Release};
+use jiff::Timestamp;
+
 use crate::docker::{Container, ContainerId, ContainerPhase};
 use crate::names::{AppName, DeployId};
 use crate::proxy::{BackendId, Proxy};
@@ -17,22 +20,41 @@ use crate::wire::{AppSpec, JobId, Replica, ReplicaHealth, Strategy};
 pub struct Memory {
     /// When each container was first seen out of the table.
     left_at: BTreeMap<ContainerId, Millis>,
-    prepared_at: BTreeMap<DeployId, Millis>,
+    free_since: BTreeMap<DeployId, Millis>,
+    /// Which start of each container was seen last: another start is another life.
+    lives: BTreeMap<ContainerId, Option<Timestamp>>,
+    /// In the table with an earlier life; until they have left it, they count as out of it.
+    reborn: BTreeSet<ContainerId>,
     job_since: BTreeMap<JobId, Millis>,
 }
 
 impl Memory {
     /// Takes notes of a pass: who is out of the table, and which deployments and jobs are new.
     pub fn note(&mut self, containers: &[Container], routed: &BTreeSet<ContainerId>, intents: &[AppIntent], now: Millis) {
-        let before = std::mem::take(&mut self.left_at);
-        let outside = containers.iter().filter(|c| !routed.contains(&c.id));
-        self.left_at = outside.map(|c| (c.id.clone(), before.get(&c.id).copied().unwrap_or(now))).collect();
+        let other_life = |c: &Container| self.lives.get(&c.id).is_some_and(|life| *life != c.started_at);
+        let reborn = containers.iter().filter(|c| routed.contains(&c.id) && (self.reborn.contains(&c.id) || other_life(c)));
+        self.reborn = reborn.map(|c| c.id.clone()).collect();
+        let outside = containers.iter().filter(|c| !routed.contains(&c.id) || self.reborn.contains(&c.id));
+        self.left_at = outside.map(|c| (c.id.clone(), self.left_at.get(&c.id).copied().unwrap_or(now))).collect();
+        self.lives = containers.iter().map(|c| (c.id.clone(), c.started_at)).collect();
 
-        let prepared = intents.iter().flat_map(|i| [&i.rollout, &i.serving]).flatten().filter(|r| r.prepared.is_some());
-        self.prepared_at = prepared.map(|r| (r.id, self.prepared_at.get(&r.id).copied().unwrap_or(now))).collect();
+        let free = intents.iter().filter_map(|i| i.rollout.as_ref()).filter(|r| is_free(r, containers));
+        self.free_since = free.map(|r| (r.id, self.free_since.get(&r.id).copied().unwrap_or(now))).collect();
         let jobs = intents.iter().filter_map(|i| i.job);
         self.job_since = jobs.map(|j| (j.id, self.job_since.get(&j.id).copied().unwrap_or(now))).collect();
     }
+}
+
+/// Nothing keeps the rollout's containers from being started: it is prepared, and a `replace` has
+/// waited for the old version to stop.
+fn is_free(rollout: &Release, containers: &[Container]) -> bool {
+    let old_runs = |c: &Container| {
+        c.owner.app == rollout.spec.name
+            && c.owner.deployment != rollout.id
+            && matches!(c.phase, ContainerPhase::Running | ContainerPhase::Restarting { .. } | ContainerPhase::Paused)
+    };
+    let waits = rollout.spec.deployment_strategy == Strategy::Replace && containers.iter().any(old_runs);
+    rollout.prepared.is_some() && !waits
 }
 
 /// The planner's view of what is wanted.
@@ -41,7 +63,8 @@ pub fn intent(app: &AppIntent, memory: &Memory, now: Millis) -> Intent {
         id: release.id,
         replicas: release.spec.replicas,
         replace: release.spec.deployment_strategy == Strategy::Replace,
-        prepared_at: memory.prepared_at.get(&release.id).copied(),
+        prepared: release.prepared.is_some(),
+        free_since: memory.free_since.get(&release.id).copied(),
         min_ready: seconds(release.spec.min_ready_seconds),
         deploy_timeout: seconds(release.spec.deploy_timeout),
         drain_timeout: seconds(release.spec.drain_timeout),
@@ -79,7 +102,8 @@ pub fn state(phase: &ContainerPhase) -> State {
         ContainerPhase::Running => State::Running,
         ContainerPhase::Restarting { .. } => State::Restarting,
         ContainerPhase::Exited { .. } => State::Exited,
-        ContainerPhase::Paused | ContainerPhase::Other(_) => State::Broken,
+        ContainerPhase::Paused => State::Paused,
+        ContainerPhase::Other(_) => State::Broken,
     }
 }
 
@@ -120,15 +144,14 @@ fn check(container: &Container, release: &Release) -> Option<Check> {
         return Some(Check::Engine(health.clone()));
     }
     let spec = &release.spec;
-    let speaks_http = !spec.domains.is_empty() || spec.health_check_path.is_some();
-    if !speaks_http && spec.port.is_none() {
+    let path = health_path(spec);
+    if path.is_none() && spec.port.is_none() {
         return Some(Check::Runs);
     }
     let address = address(container, release)?;
-    Some(if speaks_http {
-        Check::Http { address, path: spec.health_check_path.clone().unwrap_or_else(|| "/".to_owned()), host: probe_host(spec) }
-    } else {
-        Check::Tcp { address }
+    Some(match path {
+        Some(path) => Check::Http { address, path: path.to_owned(), host: probe_host(spec) },
+        None => Check::Tcp { address },
     })
 }
 
@@ -143,6 +166,7 @@ pub fn replica(container: &Container, app: &AppIntent, report: Report, routed: b
         (State::Running, Fitness::Passing { .. }) => ReplicaHealth::Healthy,
         (State::Running, Fitness::Failing) => ReplicaHealth::Unhealthy,
         (State::Running | State::Created | State::Restarting, _) => ReplicaHealth::Starting,
+        (State::Paused, _) => ReplicaHealth::Unhealthy,
         (State::Exited | State::Broken, _) => ReplicaHealth::Exited,
     };
     let detail = match &container.phase {

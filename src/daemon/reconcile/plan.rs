@@ -27,8 +27,12 @@ pub const SETTLE: Millis = 1_000;
 /// How often a container may crash during its rollout.
 pub const CRASHES: u32 = 3;
 
-/// While something drains, look again this often: requests ending is no event.
+/// While something drains, look again this often at first, then less and less: requests ending is no event.
 const DRAIN_POLL: Millis = 100;
+const SLOW_DRAIN_POLL: Millis = 1_000;
+
+/// How long after its drain deadline a container may take to be gone before it no longer holds a job up.
+const STUCK: Millis = 60_000;
 
 /// What is wanted of one app.
 #[derive(Debug, Clone)]
@@ -49,8 +53,10 @@ pub struct Wanted {
     pub replicas: u16,
     /// Its strategy is `replace`: the old version stops first.
     pub replace: bool,
-    /// Since when its image, network and volumes are there; this process's view.
-    pub prepared_at: Option<Millis>,
+    /// Its image, network and volumes are there.
+    pub prepared: bool,
+    /// Since when nothing keeps its containers from being started; this process's view.
+    pub free_since: Option<Millis>,
     pub min_ready: Millis,
     pub deploy_timeout: Millis,
     pub drain_timeout: Millis,
@@ -79,8 +85,10 @@ pub enum State {
     Running,
     /// The engine starts it again by itself.
     Restarting,
+    /// Somebody froze it, perhaps for a backup: it serves nothing and is left alone.
+    Paused,
     Exited,
-    /// Paused, dead or being removed.
+    /// Dead.
     Broken,
 }
 
@@ -134,12 +142,14 @@ pub enum Verdict {
 }
 
 /// Why a job fails.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
     /// This container ended again and again.
     Crashed(ContainerId),
     /// Not all replicas were ready in time; this one was not, if there was one.
     TimedOut(Option<ContainerId>),
+    /// This container cannot be stopped or removed.
+    Stuck(ContainerId),
 }
 
 /// Decides for one app.
@@ -148,7 +158,7 @@ pub fn plan(intent: &Intent, seen: &[Seen], now: Millis) -> Plan {
     let complete = view.rollout().is_some_and(|rollout| view.is_complete(rollout));
     let (serve, table) = view.who_serves(complete);
     let steps = view.steps();
-    let verdict = view.verdict(complete, &steps);
+    let verdict = view.verdict(complete);
     // A verdict changes what is wanted: the steps for what was wanted before are not taken.
     let steps = if matches!(verdict, Verdict::Idle | Verdict::Working(_)) { steps } else { Vec::new() };
     Plan { serve, wake_at: view.wake_at(&verdict), table, steps, verdict }
@@ -173,7 +183,7 @@ impl View<'_> {
 
     /// The rollout wants the old version gone before it starts.
     fn old_must_yield(&self) -> bool {
-        self.rollout().is_some_and(|rollout| rollout.replace && rollout.prepared_at.is_some())
+        self.rollout().is_some_and(|rollout| rollout.replace && rollout.prepared)
     }
 
     fn members(&self, wanted: &Wanted) -> impl Iterator<Item = &Seen> {
@@ -219,7 +229,7 @@ impl View<'_> {
         let mut steps = Vec::new();
         let yielding = self.old_must_yield();
         if let Some(rollout) = self.rollout() {
-            if rollout.prepared_at.is_none() {
+            if !rollout.prepared {
                 steps.push(Step::Prepare(rollout.id));
             } else if !rollout.replace || !self.others_run(rollout) {
                 self.bring_up(rollout, &mut steps);
@@ -235,7 +245,7 @@ impl View<'_> {
     }
 
     fn others_run(&self, rollout: &Wanted) -> bool {
-        self.seen.iter().any(|c| c.deployment != rollout.id && matches!(c.state, State::Running | State::Restarting))
+        self.seen.iter().any(|c| c.deployment != rollout.id && c.state.is_up())
     }
 
     /// One step for every slot that does not run.
@@ -246,7 +256,7 @@ impl View<'_> {
                 Some(c) => match c.state {
                     State::Created | State::Exited => steps.push(Step::Start(c.id.clone())),
                     State::Broken => steps.push(Step::Retire(c.id.clone())),
-                    State::Running | State::Restarting => {}
+                    State::Running | State::Restarting | State::Paused => {}
                 },
             }
         }
@@ -263,11 +273,10 @@ impl View<'_> {
         if is(self.rollout()) || (is(self.keep()) && !kept_stopped) {
             return None;
         }
-        let runs = matches!(c.state, State::Running | State::Restarting);
-        if runs && !self.is_drained(c) {
+        if c.state.is_up() && !self.is_drained(c) {
             return None;
         }
-        match (kept_stopped, runs) {
+        match (kept_stopped, c.state.is_up()) {
             (true, true) => Some(Step::Stop(c.id.clone())),
             (true, false) => None,
             (false, _) => Some(Step::Retire(c.id.clone())),
@@ -287,18 +296,18 @@ impl View<'_> {
     }
 
     /// Rule 3, and how far the job is.
-    fn verdict(&self, complete: bool, steps: &[Step]) -> Verdict {
+    fn verdict(&self, complete: bool) -> Verdict {
         let Some((kind, since)) = self.intent.job else { return Verdict::Idle };
         match (kind, self.rollout(), self.keep()) {
             (_, Some(_), _) if complete => Verdict::Promote,
             (_, Some(rollout), _) => match self.crashed(rollout) {
                 Some(crashed) => Verdict::Fail(Cause::Crashed(crashed)),
-                None => self.judge(rollout, rollout.prepared_at),
+                None if rollout.prepared => self.judge_rollout(rollout),
+                None => Verdict::Working(Phase::Preparing),
             },
             (JobKind::Start, None, Some(keep)) if self.is_complete(keep) => Verdict::Done,
             (JobKind::Start, None, Some(keep)) => self.judge(keep, Some(since)),
-            _ if self.is_settled(steps) => Verdict::Done,
-            _ => Verdict::Working(Phase::Draining),
+            _ => self.wait_for_the_leaving(kind),
         }
     }
 
@@ -306,9 +315,18 @@ impl View<'_> {
         self.members(rollout).find(|c| c.restarts >= CRASHES).map(|c| c.id.clone())
     }
 
+    /// A `replace` whose old version does not stop fails; its own time begins when it may start.
+    fn judge_rollout(&self, rollout: &Wanted) -> Verdict {
+        let in_the_way = |c: &&Seen| c.deployment != rollout.id && c.state.is_up() && self.is_stuck(c);
+        match self.seen.iter().find(in_the_way).filter(|_| rollout.free_since.is_none()) {
+            Some(c) => Verdict::Fail(Cause::Stuck(c.id.clone())),
+            None => self.judge(rollout, rollout.free_since),
+        }
+    }
+
     /// Whether an incomplete deployment may go on, and in which phase it is.
     fn judge(&self, wanted: &Wanted, since: Option<Millis>) -> Verdict {
-        let Some(since) = since else { return Verdict::Working(Phase::Preparing) };
+        let Some(since) = since else { return Verdict::Working(Phase::Starting) };
         if self.now.saturating_sub(since) > wanted.deploy_timeout {
             let late = self.members(wanted).find(|c| !self.is_ready(c, wanted));
             return Verdict::Fail(Cause::TimedOut(late.map(|c| c.id.clone())));
@@ -317,24 +335,40 @@ impl View<'_> {
         Verdict::Working(if running == usize::from(wanted.replicas) { Phase::Checking } else { Phase::Starting })
     }
 
-    /// Nothing is left that does not belong: everything else is gone, or stopped when that is what was asked.
-    fn is_settled(&self, steps: &[Step]) -> bool {
-        let leaving = |c: &Seen| match (self.keep(), self.intent.run) {
-            (Some(keep), _) => c.deployment != keep.id,
-            (None, RunState::Stopped) => matches!(c.state, State::Running | State::Restarting),
-            (None, _) => true,
-        };
-        !self.seen.iter().any(leaving) && !steps.iter().any(|step| matches!(step, Step::Stop(_) | Step::Retire(_)))
+    /// The job ends when everything that does not belong is gone (or stopped, when that was asked).
+    /// A container that cannot be got rid of fails a stop; a deploy ends without waiting for it, and
+    /// trying goes on.
+    fn wait_for_the_leaving(&self, kind: JobKind) -> Verdict {
+        let mut leaving = self.seen.iter().filter(|c| self.is_leaving(c)).peekable();
+        if leaving.peek().is_none() {
+            return Verdict::Done;
+        }
+        match (kind, leaving.clone().find(|c| self.is_stuck(c))) {
+            (JobKind::Stop, Some(c)) => Verdict::Fail(Cause::Stuck(c.id.clone())),
+            (_, Some(_)) if leaving.all(|c| self.is_stuck(c)) => Verdict::Done,
+            _ => Verdict::Working(Phase::Draining),
+        }
     }
 
+    fn is_stuck(&self, c: &Seen) -> bool {
+        let patience = self.drain_timeout() + STUCK;
+        let long_ago = |at: Millis| self.now.saturating_sub(at) > patience;
+        c.left_at.is_some_and(long_ago) && self.intent.job.is_some_and(|(_, since)| long_ago(since))
+    }
+
+    fn is_leaving(&self, c: &Seen) -> bool {
+        match (self.keep(), self.intent.run) {
+            (Some(keep), _) => c.deployment != keep.id,
+            (None, RunState::Stopped) => c.state.is_up() || self.intent.serving.as_ref().is_none_or(|s| s.id != c.deployment),
+            (None, _) => true,
+        }
+    }
+
+    /// When time alone changes the decision: a drain, a deadline, `min_ready`.
     fn wake_at(&self, verdict: &Verdict) -> Option<Millis> {
-        let draining = self.seen.iter().any(|c| {
-            let needed = [self.rollout(), self.keep()].into_iter().flatten().any(|w| w.id == c.deployment);
-            matches!(c.state, State::Running | State::Restarting) && (!needed || self.old_must_yield())
-        });
-        let drain = draining.then_some(self.now + DRAIN_POLL);
+        let drains = self.seen.iter().filter_map(|c| self.drain_wake(c));
         let deadline = match (verdict, self.rollout(), self.intent.job) {
-            (Verdict::Working(_), Some(rollout), _) => rollout.prepared_at.map(|at| at + rollout.deploy_timeout + 1),
+            (Verdict::Working(_), Some(rollout), _) => rollout.free_since.map(|at| at + rollout.deploy_timeout + 1),
             (Verdict::Working(_), None, Some((JobKind::Start, since))) => self.keep().map(|keep| since + keep.deploy_timeout + 1),
             _ => None,
         };
@@ -344,7 +378,38 @@ impl View<'_> {
                 _ => None,
             })
         });
-        drain.into_iter().chain(deadline).chain(ready).min()
+        drains.chain(deadline).chain(ready).min()
+    }
+
+    /// A container that is to leave is looked at until its drain is over; then its step goes on by itself.
+    fn drain_wake(&self, c: &Seen) -> Option<Millis> {
+        let needed = [self.rollout(), self.keep()].into_iter().flatten().any(|w| w.id == c.deployment);
+        let serving = self.intent.serving.as_ref().is_some_and(|s| s.id == c.deployment);
+        let leaves = !needed || (self.old_must_yield() && serving);
+        if !leaves || !c.state.is_up() {
+            return None;
+        }
+        let out_for = c.left_at.map_or(0, |at| self.now.saturating_sub(at));
+        let over = out_for > SETTLE.max(self.drain_timeout());
+        let poll = (out_for / 10).clamp(DRAIN_POLL, SLOW_DRAIN_POLL);
+        Some(self.now + if over { STUCK } else { poll })
+    }
+}
+
+impl Cause {
+    /// The container to look at.
+    pub fn container(&self) -> Option<&ContainerId> {
+        match self {
+            Cause::Crashed(id) | Cause::Stuck(id) => Some(id),
+            Cause::TimedOut(id) => id.as_ref(),
+        }
+    }
+}
+
+impl State {
+    /// It has processes: ending it could cut something off.
+    fn is_up(self) -> bool {
+        matches!(self, State::Running | State::Restarting | State::Paused)
     }
 }
 

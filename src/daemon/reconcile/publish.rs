@@ -18,6 +18,8 @@ pub struct Publisher {
     file: PathBuf,
     published: Arc<Snapshot>,
     generation: u64,
+    /// The file holds an older table: it could not be written.
+    is_unsaved: bool,
     /// In the table before the last change; until every worker has adopted that, they count as routed.
     leaving: BTreeSet<ContainerId>,
 }
@@ -25,7 +27,7 @@ pub struct Publisher {
 impl Publisher {
     /// `first` is what the proxy was started with.
     pub fn new(proxy: Arc<Proxy>, certificates: Certificates, file: PathBuf, first: Arc<Snapshot>) -> Self {
-        Self { proxy, certificates, file, published: first, generation: 0, leaving: BTreeSet::new() }
+        Self { proxy, certificates, file, published: first, generation: 0, is_unsaved: false, leaving: BTreeSet::new() }
     }
 
     pub fn proxy(&self) -> &Proxy {
@@ -43,6 +45,9 @@ impl Publisher {
     /// Publishes the table when it differs from the one that is served.
     pub fn publish(&mut self, routes: Vec<Route>, redirects: BTreeMap<crate::names::Domain, crate::names::Domain>) {
         if routes == self.published.routes && redirects == self.published.redirects {
+            if self.is_unsaved {
+                self.save();
+            }
             return;
         }
         let snapshot = Arc::new(Snapshot { routes, redirects, certificates: self.certificates.clone() });
@@ -50,10 +55,16 @@ impl Publisher {
         self.leaving.extend(before);
         self.generation = self.proxy.publish(Arc::clone(&snapshot));
         self.published = snapshot;
-        if let Err(error) = self.published.save(&self.file) {
-            // The table is served all the same; only a restart would begin with an older one.
-            tracing::error!(error = crate::error::chain(&error), "could not save the routing table");
+        self.save();
+    }
+
+    /// The table is served whether it can be saved or not; only a restart would begin with an older one.
+    fn save(&mut self) {
+        let saved = self.published.save(&self.file);
+        if let (Err(error), false) = (&saved, self.is_unsaved) {
+            tracing::error!(error = crate::error::chain(error), "could not save the routing table; trying again with every look");
         }
+        self.is_unsaved = saved.is_err();
     }
 }
 

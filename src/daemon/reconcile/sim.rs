@@ -29,16 +29,18 @@
 
 use std::collections::BTreeMap;
 
-use super::plan::{CRASHES, Fitness, Intent, Millis, Plan, SETTLE, Seen, State, Step, Verdict, Wanted, plan};
+use super::plan::{CRASHES, Cause, Fitness, Intent, Millis, Plan, SETTLE, Seen, State, Step, Verdict, Wanted, plan};
 use crate::daemon::store::RunState;
 use crate::docker::ContainerId;
 use crate::names::DeployId;
 use crate::wire::JobKind;
 
 const PASS: Millis = 250;
-const PASSES: u64 = 800;
+const PASSES: u64 = 1_300;
 /// The last passes are free of faults.
-const CALM: u64 = 400;
+const CALM: u64 = 900;
+/// So long into the calm there are containers that the engine cannot end.
+const STUBBORN: u64 = 400;
 const DRAIN: Millis = 5_000;
 const DEADLINE: Millis = 15_000;
 /// How long a good container takes until it is healthy.
@@ -104,6 +106,8 @@ struct Container {
     restarts: u32,
     /// A health check that fails for a while for reasons of its own.
     ill_until: Millis,
+    /// The engine cannot stop or remove it.
+    stubborn: bool,
 }
 
 #[derive(Debug)]
@@ -171,6 +175,9 @@ impl World {
                 self.people_act();
                 self.things_break();
             }
+            if pass == PASSES - CALM + STUBBORN {
+                self.containers.iter_mut().for_each(|c| c.stubborn = false);
+            }
             self.time_passes();
             self.begin_next_job();
             self.monitor_health();
@@ -208,7 +215,8 @@ impl World {
             id: DeployId::from_number(self.next),
             replicas: 1 + self.dice.below(3) as u16,
             replace: self.dice.one_in(3),
-            prepared_at: None,
+            prepared: false,
+            free_since: None,
             min_ready: if self.dice.one_in(3) { 2_000 } else { 0 },
             deploy_timeout: DEADLINE,
             drain_timeout: DRAIN,
@@ -240,7 +248,8 @@ impl World {
         if count > 0 && self.dice.one_in(50) {
             let victim = self.dice.below(count) as usize;
             self.last_hurt = self.now;
-            match self.dice.below(4) {
+            match self.dice.below(5) {
+                4 => self.containers[victim].stubborn = true,
                 0 => drop(self.containers.remove(victim)),
                 1 => self.containers[victim].ill_until = self.now + 4_000,
                 2 if self.containers[victim].state == State::Running => {
@@ -262,8 +271,8 @@ impl World {
         self.checked.clear();
         self.left_at.clear();
         let now = self.now;
-        if let Some(prepared_at) = self.intent.rollout.as_mut().and_then(|rollout| rollout.prepared_at.as_mut()) {
-            *prepared_at = now;
+        if let Some(rollout) = &mut self.intent.rollout {
+            rollout.free_since = None;
         }
         if let Some((_, since)) = self.intent.job.as_mut() {
             *since = now;
@@ -320,6 +329,7 @@ impl World {
     // --- one pass of the loop, with its own small failures ---
 
     fn pass(&mut self, calm: bool) -> Result<(), String> {
+        self.note_free_rollout();
         let seen = self.observe();
         let decided = plan(&self.intent, &seen, self.now);
         self.nobody_leaves_without_reason(&decided)?;
@@ -339,6 +349,7 @@ impl World {
                 self.intent.run = RunState::Running;
                 self.promoted += 1;
             }
+            Verdict::Fail(Cause::Stuck(_)) => self.rollout_failed(),
             Verdict::Fail(_) => self.fail(calm)?,
             Verdict::Done => {
                 self.job_is_really_done()?;
@@ -352,6 +363,13 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    fn note_free_rollout(&mut self) {
+        let Some(rollout) = &mut self.intent.rollout else { return };
+        let old_runs = self.containers.iter().any(|c| c.deployment != rollout.id && matches!(c.state, State::Running | State::Restarting));
+        let free = rollout.prepared && !(rollout.replace && old_runs);
+        rollout.free_since = if free { rollout.free_since.or(Some(self.now)) } else { None };
     }
 
     fn observe(&mut self) -> Vec<Seen> {
@@ -420,7 +438,7 @@ impl World {
             Step::Prepare(id) if self.images[&id] == Image::Missing => self.rollout_failed(),
             Step::Prepare(id) => {
                 let rollout = self.intent.rollout.as_mut().filter(|rollout| rollout.id == id).ok_or("prepared something else")?;
-                rollout.prepared_at = Some(self.now);
+                rollout.prepared = true;
             }
             Step::Launch(deployment, slot) => self.launch(deployment, slot)?,
             Step::Start(id) => {
@@ -432,13 +450,13 @@ impl World {
             }
             Step::Stop(id) => {
                 self.may_end(&id)?;
-                if let Some(c) = self.containers.iter_mut().find(|c| c.id == id) {
+                if let Some(c) = self.containers.iter_mut().find(|c| c.id == id && !c.stubborn) {
                     c.state = State::Exited;
                 }
             }
             Step::Retire(id) => {
                 self.may_end(&id)?;
-                self.containers.retain(|c| c.id != id);
+                self.containers.retain(|c| c.id != id || c.stubborn);
             }
         }
         Ok(())
@@ -457,7 +475,7 @@ impl World {
         let id = ContainerId(format!("c{}", self.next));
         // Creating may work and starting fail.
         let state = if self.dice.one_in(10) { State::Created } else { State::Running };
-        self.containers.push(Container { id, deployment, slot, state, started_at: self.now, restarts: 0, ill_until: 0 });
+        self.containers.push(Container { id, deployment, slot, state, started_at: self.now, restarts: 0, ill_until: 0, stubborn: false });
         Ok(())
     }
 
@@ -476,7 +494,7 @@ impl World {
             return Err(format!("{id:?} is ended {out_for} ms after it left the table, busy: {busy}"));
         }
         let serves = self.intent.serving.as_ref().is_some_and(|serving| serving.id == c.deployment);
-        let yields = self.intent.rollout.as_ref().is_some_and(|rollout| rollout.replace && rollout.prepared_at.is_some());
+        let yields = self.intent.rollout.as_ref().is_some_and(|rollout| rollout.replace && rollout.prepared);
         if serves && self.intent.run == RunState::Running && !yields {
             return Err(format!("{id:?} is ended and belongs to the serving deployment"));
         }
@@ -496,7 +514,7 @@ impl World {
             return Err("the newcomers serve already and are sent away again".to_owned());
         }
         let members = || self.containers.iter().filter(|c| Some(c.deployment) == decided.serve && c.state == State::Running);
-        let replacing = self.intent.rollout.as_ref().is_some_and(|rollout| rollout.replace && rollout.prepared_at.is_some());
+        let replacing = self.intent.rollout.as_ref().is_some_and(|rollout| rollout.replace && rollout.prepared);
         if self.intent.run != RunState::Running || replacing {
             return Ok(());
         }
@@ -521,14 +539,17 @@ impl World {
 
     fn job_is_really_done(&self) -> Result<(), String> {
         let serving = self.intent.serving.as_ref().filter(|_| self.intent.run != RunState::Removed);
-        let (kind, _) = self.intent.job.ok_or("ended no job")?;
-        let strangers = self.containers.iter().any(|c| serving.is_none_or(|s| s.id != c.deployment));
-        let running = self.containers.iter().any(|c| c.state == State::Running);
+        let (kind, since) = self.intent.job.ok_or("ended no job")?;
+        let strangers = self.containers.iter().filter(|c| !c.stubborn).any(|c| serving.is_none_or(|s| s.id != c.deployment));
+        let running = self.containers.iter().any(|c| c.state == State::Running && !c.stubborn);
         let up = self.table.len() == serving.map_or(0, |s| usize::from(s.replicas));
         match kind {
             JobKind::Stop if running || strangers => Err("a stop is done and containers are left".to_owned()),
             JobKind::Start if self.intent.run == RunState::Running && !up => Err("a start is done and replicas are missing".to_owned()),
-            JobKind::Deploy if strangers => Err("a deploy is done and the old version is still there".to_owned()),
+            // After a long wait it ends without them.
+            JobKind::Deploy if strangers && self.now - since < 60_000 => {
+                Err("a deploy is done and the old version is still there".to_owned())
+            }
             _ => Ok(()),
         }
     }
@@ -538,6 +559,9 @@ impl World {
     fn somebody_serves(&self) -> Result<(), String> {
         let replacing = self.intent.rollout.as_ref().is_some_and(|rollout| rollout.replace);
         let on_purpose = self.intent.run != RunState::Running || replacing;
+        if self.containers.iter().any(|c| c.stubborn && c.state == State::Broken) {
+            return Ok(()); // dead, and the engine does not let go of its name
+        }
         if self.intent.serving.is_none() || on_purpose || self.now - self.last_hurt <= 8_000 {
             return Ok(());
         }
@@ -551,12 +575,13 @@ impl World {
         }
         let serving = self.intent.serving.as_ref();
         let (run, wanted) = (self.intent.run, serving.map_or(0, |s| usize::from(s.replicas)));
-        let all_ours = self.containers.iter().all(|c| serving.is_some_and(|s| s.id == c.deployment));
-        let running = self.containers.iter().filter(|c| c.state == State::Running).count();
+        let stubborn = self.containers.iter().filter(|c| c.stubborn).count();
+        let all_ours = self.containers.iter().filter(|c| !c.stubborn).all(|c| serving.is_some_and(|s| s.id == c.deployment));
+        let running = self.containers.iter().filter(|c| c.state == State::Running && !c.stubborn).count();
         let rests = match run {
-            RunState::Running => all_ours && running == wanted && self.containers.len() == wanted && self.table.len() == wanted,
+            RunState::Running => all_ours && self.table.len() == wanted && self.containers.len() <= wanted + stubborn,
             RunState::Stopped => all_ours && running == 0 && self.table.is_empty(),
-            RunState::Removed => self.containers.is_empty() && self.table.is_empty(),
+            RunState::Removed => self.containers.len() == stubborn && self.table.is_empty(),
         };
         if rests { Ok(()) } else { Err("the world did not come to rest".to_owned()) }
     }

@@ -26,11 +26,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A rollout whose step failed this often is given up, unless the engine is away.
 const ATTEMPTS: u32 = 5;
 
-/// What a task works on: a step, or the judgement of a failed job.
+/// What a task works on: a step, or the conclusion of a job.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Key {
     Step(AppName, Step),
-    Judgement(AppName),
+    Conclusion(AppName),
 }
 
 /// How often a step failed in a row, and when it may be tried again.
@@ -61,13 +61,24 @@ impl Steps {
     }
 
     pub fn under_way(&mut self) -> BTreeSet<Key> {
-        while self.tasks.try_join_next().is_some() {}
+        while let Some(ended) = self.tasks.try_join_next() {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a step ended in a way that it must not");
+            }
+        }
         lock(&self.shared).under_way.clone()
     }
 
-    /// The earliest time at which a failed step may be tried again.
+    /// The earliest time at which a failed step may be tried again; it may have come already.
     pub fn wake_at(&self) -> Option<Millis> {
-        lock(&self.shared).setbacks.values().map(|s| s.retry_at).filter(|at| *at > self.clock.now()).min()
+        let shared = lock(&self.shared);
+        let waiting = shared.setbacks.iter().filter(|(key, _)| !shared.under_way.contains(key));
+        waiting.map(|(_, setback)| setback.retry_at).min()
+    }
+
+    /// The job of this app is being concluded: it gets no other verdict meanwhile.
+    pub fn is_concluding(&self, app: &AppName) -> bool {
+        lock(&self.shared).under_way.contains(&Key::Conclusion(app.clone()))
     }
 
     /// Why a step of this app fails, if one does.
@@ -81,15 +92,12 @@ impl Steps {
         self.forget_setbacks(&app.app, steps);
         for step in steps {
             let key = Key::Step(app.app.clone(), step.clone());
-            if busy.contains(&key) || !self.enter(&key) {
+            if busy.contains(&key) {
                 continue;
             }
-            let Some(work) = work(step, app, containers) else {
-                lock(&self.shared).under_way.remove(&key);
-                continue;
-            };
+            let (Some(work), Some(under_way)) = (work(step, app, containers), self.enter(&key)) else { continue };
             let (executor, job) = (self.executor.clone(), app.job.filter(|_| app.rollout.is_some()));
-            let (shared, nudge, clock) = (Arc::clone(&self.shared), Arc::clone(&self.nudge), self.clock);
+            let (shared, clock) = (Arc::clone(&self.shared), self.clock);
             let for_rollout = is_for_rollout(step, app, containers);
             self.tasks.spawn(async move {
                 let result = executor.execute(work).await;
@@ -99,23 +107,17 @@ impl Steps {
                 {
                     conclude_failure(&executor, app.clone(), job, failure).await;
                 }
-                lock(&shared).under_way.remove(&key);
-                nudge.notify_one();
+                drop(under_way);
             });
         }
     }
 
-    /// Runs the judgement of an app's failed job, unless it is under way.
-    pub fn begin_judgement(&mut self, app: &AppName, judgement: impl Future<Output = ()> + Send + 'static) {
-        let key = Key::Judgement(app.clone());
-        if !self.enter(&key) {
-            return;
-        }
-        let (shared, nudge) = (Arc::clone(&self.shared), Arc::clone(&self.nudge));
+    /// Runs what concludes an app's job, unless it is under way.
+    pub fn begin_conclusion(&mut self, app: &AppName, conclusion: impl Future<Output = ()> + Send + 'static) {
+        let Some(under_way) = self.enter(&Key::Conclusion(app.clone())) else { return };
         self.tasks.spawn(async move {
-            judgement.await;
-            lock(&shared).under_way.remove(&key);
-            nudge.notify_one();
+            conclusion.await;
+            drop(under_way);
         });
     }
 
@@ -127,16 +129,32 @@ impl Steps {
         }
     }
 
-    fn enter(&self, key: &Key) -> bool {
+    /// None when it is under way or has to wait.
+    fn enter(&self, key: &Key) -> Option<UnderWay> {
         let mut shared = lock(&self.shared);
         let waits = shared.setbacks.get(key).is_some_and(|setback| setback.retry_at > self.clock.now());
-        !waits && shared.under_way.insert(key.clone())
+        let entered = !waits && shared.under_way.insert(key.clone());
+        entered.then(|| UnderWay { key: key.clone(), shared: Arc::clone(&self.shared), nudge: Arc::clone(&self.nudge) })
     }
 
     /// A step that is no longer wanted has nothing to wait for.
     fn forget_setbacks(&self, app: &AppName, steps: &[Step]) {
         let wanted = |key: &Key| !matches!(key, Key::Step(name, step) if name == app && !steps.contains(step));
         lock(&self.shared).setbacks.retain(|key, _| wanted(key));
+    }
+}
+
+/// A task's place among those under way; given back however the task ends, and then the loop looks again.
+struct UnderWay {
+    key: Key,
+    shared: Arc<Mutex<Shared>>,
+    nudge: Arc<Notify>,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        lock(&self.shared).under_way.remove(&self.key);
+        self.nudge.notify_one();
     }
 }
 
@@ -158,7 +176,7 @@ fn conclude(shared: &Mutex<Shared>, key: &Key, result: Result<(), StepError>, cl
         return None;
     };
     let failures = shared.setbacks.get(key).map_or(0, |setback| setback.failures) + 1;
-    let pause = FIRST_PAUSE.saturating_mul(1 << failures.min(16)).min(LONGEST_PAUSE);
+    let pause = FIRST_PAUSE.saturating_mul(1 << (failures - 1).min(16)).min(LONGEST_PAUSE);
     tracing::warn!(step = ?key, failures, error = chain(&error), "a step failed");
     shared.setbacks.insert(key.clone(), Setback { failures, retry_at: clock.now() + pause, error: chain(&error) });
     let engine_away = matches!(&error, StepError::Docker { source, .. } if source.is_unreachable());

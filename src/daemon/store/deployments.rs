@@ -9,7 +9,7 @@ use super::{Store, StoreError, damaged, ids, jobs, query, to_json};
 use crate::names::{AppName, DeployId, Domain};
 use crate::wire::{Accepted, AppSpec, Deployment, DeploymentState, DomainSpec, JobKind};
 
-/// How many deployments an app's history holds.
+/// How many versions an app's history holds, and how many failures and repeats beside them.
 const HISTORY: u32 = 30;
 
 /// A deploy as it was accepted by the API.
@@ -28,8 +28,6 @@ pub struct Prepared {
     pub image_id: String,
     /// The port to route to.
     pub port: NonZeroU16,
-    /// The image brings its own HEALTHCHECK.
-    pub healthcheck: bool,
 }
 
 /// A deployment as the reconcile loop needs it.
@@ -37,6 +35,8 @@ pub struct Prepared {
 pub struct Release {
     pub id: DeployId,
     pub spec: AppSpec,
+    /// The image that it must run: set from the start when it repeats an earlier deployment.
+    pub image_id: Option<String>,
     pub prepared: Option<Prepared>,
 }
 
@@ -61,7 +61,9 @@ impl Store {
     /// Queues a new deployment that repeats the one that serves (`haloy restart`).
     pub async fn accept_restart(&self, app: AppName, performer: Option<String>) -> Result<Accepted, StoreError> {
         self.write("accept the restart", move |db| {
+            jobs::known_app(db, &app)?;
             let serving = serving(db, &app)?.ok_or(StoreError::NeverDeployed(app.clone()))?;
+            refuse_taken_domains(db, &spec_of(db, serving)?)?;
             let id = repeat(db, serving, performer.as_deref())?;
             jobs::queue(db, &app, JobKind::Restart, Some(id))
         })
@@ -71,6 +73,7 @@ impl Store {
     /// Queues a new deployment that repeats an earlier complete one: `to`, else the one before the current.
     pub async fn accept_rollback(&self, app: AppName, to: Option<DeployId>, performer: Option<String>) -> Result<Accepted, StoreError> {
         self.write("accept the rollback", move |db| {
+            jobs::known_app(db, &app)?;
             let current = serving(db, &app)?;
             let to = match to {
                 Some(to) if is_complete(db, &app, to)? => to,
@@ -88,8 +91,8 @@ impl Store {
     pub async fn prepared(&self, id: DeployId, prepared: Prepared) -> Result<(), StoreError> {
         self.write("note the prepared image", move |db| {
             db.execute(
-                "UPDATE deployments SET image_id = ?2, port = ?3, healthcheck = ?4 WHERE id = ?1",
-                params![id.number(), prepared.image_id, prepared.port.get(), prepared.healthcheck],
+                "UPDATE deployments SET image_id = ?2, port = ?3 WHERE id = ?1",
+                params![id.number(), prepared.image_id, prepared.port.get()],
             )
             .map(|_| ())
             .map_err(query("note the prepared image"))
@@ -173,25 +176,24 @@ impl HistoryRow {
 
 /// Reads one deployment for the loop.
 pub(super) fn release(db: &Connection, id: DeployId) -> Result<Release, StoreError> {
-    type Columns = (String, Option<String>, Option<u16>, Option<bool>);
-    let (spec, image_id, port, healthcheck): Columns = db
-        .query_row("SELECT spec, image_id, port, healthcheck FROM deployments WHERE id = ?1", [id.number()], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+    type Columns = (String, Option<String>, Option<u16>);
+    let (spec, image_id, port): Columns = db
+        .query_row("SELECT spec, image_id, port FROM deployments WHERE id = ?1", [id.number()], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })
         .map_err(query("read a deployment"))?;
-    let prepared = match (image_id, port.and_then(NonZeroU16::new), healthcheck) {
-        (Some(image_id), Some(port), Some(healthcheck)) => Some(Prepared { image_id, port, healthcheck }),
-        _ => None,
-    };
-    Ok(Release { id, spec: parse_spec(&spec)?, prepared })
+    let port = port.and_then(NonZeroU16::new);
+    let prepared = image_id.clone().zip(port).map(|(image_id, port)| Prepared { image_id, port });
+    Ok(Release { id, spec: parse_spec(&spec)?, image_id, prepared })
 }
 
-/// Copies an earlier deployment under a new id, with its environment and its prepared image.
+/// Copies an earlier deployment under a new id, with its environment and its image. Its port is left
+/// open: it is prepared like a new one, because image, network and volumes may have gone since.
 fn repeat(db: &Connection, of: DeployId, performer: Option<&str>) -> Result<DeployId, StoreError> {
     let id = next_id(db)?;
     db.execute(
-        "INSERT INTO deployments (id, app, state, spec, env, image_id, port, healthcheck, created_at, performer, git_commit, repeats)
-         SELECT ?1, app, 'pending', spec, env, image_id, port, healthcheck, ?3, ?4, git_commit, COALESCE(repeats, id)
+        "INSERT INTO deployments (id, app, state, spec, env, image_id, created_at, performer, git_commit, repeats)
+         SELECT ?1, app, 'pending', spec, env, image_id, ?3, ?4, git_commit, COALESCE(repeats, id)
          FROM deployments WHERE id = ?2",
         params![id.number(), of.number(), now(), performer],
     )
@@ -203,19 +205,21 @@ fn repeat(db: &Connection, of: DeployId, performer: Option<&str>) -> Result<Depl
 pub(super) fn refresh_restart(db: &Connection, id: DeployId, app: &AppName) -> Result<(), StoreError> {
     let Some(serving) = serving(db, app)? else { return Ok(()) };
     db.execute(
-        "UPDATE deployments SET (spec, env, image_id, port, healthcheck, git_commit) =
-         (SELECT spec, env, image_id, port, healthcheck, git_commit FROM deployments WHERE id = ?2) WHERE id = ?1",
+        "UPDATE deployments SET (spec, env, image_id, git_commit, repeats) =
+         (SELECT spec, env, image_id, git_commit, COALESCE(repeats, id) FROM deployments WHERE id = ?2) WHERE id = ?1",
         params![id.number(), serving.number()],
     )
     .map(|_| ())
     .map_err(query("repeat the serving deployment"))
 }
 
-/// Forgets the oldest deployments of an app, but never one that an app or an open job still points at.
+/// Forgets the oldest deployments of an app, but never one that an app or an open job still points
+/// at. Versions are counted apart from failures and repeats, which would crowd them out.
 pub(super) fn forget_oldest(db: &Connection, app: &AppName) -> Result<(), StoreError> {
     db.execute(
         "DELETE FROM deployments WHERE app = ?1
-           AND id NOT IN (SELECT id FROM deployments WHERE app = ?1 ORDER BY id DESC LIMIT ?2)
+           AND id NOT IN (SELECT id FROM deployments WHERE app = ?1 AND state = 'complete' AND repeats IS NULL ORDER BY id DESC LIMIT ?2)
+           AND id NOT IN (SELECT id FROM deployments WHERE app = ?1 AND (state <> 'complete' OR repeats IS NOT NULL) ORDER BY id DESC LIMIT ?2)
            AND id NOT IN (SELECT serving FROM apps WHERE serving IS NOT NULL)
            AND id NOT IN (SELECT rollout FROM apps WHERE rollout IS NOT NULL)
            AND id NOT IN (SELECT deployment FROM jobs WHERE deployment IS NOT NULL AND finished_at IS NULL)",
@@ -275,12 +279,13 @@ fn next_id(db: &Connection) -> Result<DeployId, StoreError> {
 
 /// A host name leads to one app. Counts what serves, what is on its way and what is queued; an app
 /// whose containers were removed gives its domains up.
-fn refuse_taken_domains(db: &Connection, spec: &AppSpec) -> Result<(), StoreError> {
+pub(super) fn refuse_taken_domains(db: &Connection, spec: &AppSpec) -> Result<(), StoreError> {
     let failed = query("look for apps with the same domain");
     let mut statement = db
         .prepare(
             "SELECT d.app, d.spec FROM deployments d WHERE d.app <> ?1 AND (
                 d.id IN (SELECT serving FROM apps WHERE run <> 'removed')
+                OR d.id IN (SELECT a.serving FROM apps a JOIN jobs j ON j.app = a.name WHERE j.kind = 'start' AND j.finished_at IS NULL)
                 OR d.id IN (SELECT deployment FROM jobs WHERE finished_at IS NULL))",
         )
         .map_err(failed)?;
@@ -300,7 +305,7 @@ fn hosts(domains: &[DomainSpec]) -> impl Iterator<Item = &Domain> {
     domains.iter().flat_map(|d| std::iter::once(&d.domain).chain(&d.aliases))
 }
 
-fn spec_of(db: &Connection, id: DeployId) -> Result<AppSpec, StoreError> {
+pub(super) fn spec_of(db: &Connection, id: DeployId) -> Result<AppSpec, StoreError> {
     let text: String =
         db.query_row("SELECT spec FROM deployments WHERE id = ?1", [id.number()], |row| row.get(0)).map_err(query("read a deployment"))?;
     parse_spec(&text)

@@ -92,25 +92,30 @@ impl Store {
     pub async fn promote(&self, app: AppName, id: DeployId, job: Option<JobId>) -> Result<(), StoreError> {
         self.write("promote a deployment", move |db| {
             let failed = query("promote a deployment");
+            let sql = "UPDATE apps SET serving = ?2, rollout = NULL, run = 'running' WHERE name = ?1 AND rollout = ?2";
+            if db.execute(sql, params![app.as_str(), id.number()]).map_err(failed)? == 0 {
+                return Ok(());
+            }
             db.execute("UPDATE deployments SET state = 'complete' WHERE id = ?1", [id.number()]).map_err(failed)?;
-            db.execute(
-                "UPDATE apps SET serving = ?2, rollout = NULL, run = 'running' WHERE name = ?1 AND rollout = ?2",
-                params![app.as_str(), id.number()],
-            )
-            .map_err(failed)?;
             forget_oldest(db, &app)?;
             job.map_or(Ok(()), |job| jobs::enter(db, job, Phase::Switching))
         })
         .await
     }
 
-    /// The active job failed. A rollout of it is given up; what served before serves on.
+    /// The active job failed. A rollout of it is given up; what served before serves on. A verdict
+    /// that comes too late (the job has ended, its deployment serves) changes nothing.
     pub async fn fail(&self, app: AppName, job: JobId, failure: Failure) -> Result<(), StoreError> {
         self.write("note the failure of a job", move |db| {
             let failed = query("note the failure of a job");
-            db.execute("UPDATE deployments SET state = 'failed' WHERE id = (SELECT rollout FROM apps WHERE name = ?1)", [app.as_str()])
-                .map_err(failed)?;
-            db.execute("UPDATE apps SET rollout = NULL WHERE name = ?1", [app.as_str()]).map_err(failed)?;
+            let Some(deployment) = jobs::open_deployment(db, job)? else { return Ok(()) };
+            if let Some(id) = deployment {
+                let sql = "UPDATE apps SET rollout = NULL WHERE name = ?1 AND rollout = ?2";
+                if db.execute(sql, params![app.as_str(), id.number()]).map_err(failed)? == 0 {
+                    return Ok(());
+                }
+                db.execute("UPDATE deployments SET state = 'failed' WHERE id = ?1", [id.number()]).map_err(failed)?;
+            }
             forget_oldest(db, &app)?;
             db.execute("UPDATE jobs SET failure = ?2 WHERE id = ?1", params![job, to_json(&failure)]).map_err(failed)?;
             jobs::append(db, job, &EventKind::Failure(failure))?;

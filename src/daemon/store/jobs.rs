@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::deployments::{now, serving, timestamp};
+use super::deployments::{now, refuse_taken_domains, serving, spec_of, timestamp};
 use super::intents::{ActiveJob, exists};
 use super::{Store, StoreError, damaged, query, to_json};
 use crate::names::{AppName, DeployId};
@@ -31,7 +31,8 @@ impl Store {
     pub async fn accept_start(&self, app: AppName) -> Result<Accepted, StoreError> {
         self.write("accept the start", move |db| {
             known_app(db, &app)?;
-            serving(db, &app)?.ok_or(StoreError::NeverDeployed(app.clone()))?;
+            let serving = serving(db, &app)?.ok_or(StoreError::NeverDeployed(app.clone()))?;
+            refuse_taken_domains(db, &spec_of(db, serving)?)?;
             queue(db, &app, JobKind::Start, None)
         })
         .await
@@ -164,6 +165,13 @@ pub(super) fn finish(db: &Connection, job: JobId, app: &AppName, phase: Phase) -
     )
     .map(|_| ())
     .map_err(failed)
+}
+
+/// The deployment of a job that has not ended: `None` when it has, `Some(None)` when it makes none.
+pub(super) fn open_deployment(db: &Connection, job: JobId) -> Result<Option<Option<DeployId>>, StoreError> {
+    let sql = "SELECT deployment FROM jobs WHERE id = ?1 AND finished_at IS NULL";
+    let row: Option<Option<u64>> = db.query_row(sql, [job], |row| row.get(0)).optional().map_err(query("look at a job"))?;
+    Ok(row.map(|id| id.map(DeployId::from_number)))
 }
 
 pub(super) fn append(db: &Connection, job: JobId, event: &EventKind) -> Result<(), StoreError> {

@@ -19,9 +19,8 @@ const MIGRATIONS: &[&str] = &["
         state          TEXT NOT NULL,           -- pending | complete | failed
         spec           TEXT NOT NULL,           -- JSON of the AppSpec: references, never values
         env            BLOB NOT NULL,           -- resolved values, sealed
-        image_id       TEXT,                    -- these three are known once the image is ready
+        image_id       TEXT,                    -- both are known once the image is ready
         port           INTEGER,
-        healthcheck    INTEGER,
         created_at     INTEGER NOT NULL,        -- Unix milliseconds, like every *_at
         performer      TEXT,
         git_commit     TEXT,

@@ -63,7 +63,7 @@ async fn a_deploy_goes_from_queued_to_done_and_survives_a_reopen() {
     assert!(intent.serving.is_none() && intent.rollout.expect("rollout").prepared.is_none());
 
     let id = accepted.deployment.expect("id");
-    let prepared = Prepared { image_id: "sha256:1".to_owned(), port: 8080.try_into().expect("port"), healthcheck: false };
+    let prepared = Prepared { image_id: "sha256:1".to_owned(), port: 8080.try_into().expect("port") };
     store.prepared(id, prepared.clone()).await.expect("prepared");
     store.progress(accepted.job, Phase::Starting, None).await.expect("progress");
     store.progress(accepted.job, Phase::Starting, None).await.expect("a repeated phase is no event");
@@ -159,11 +159,75 @@ async fn a_domain_belongs_to_one_app_until_its_containers_are_removed() {
 }
 
 #[tokio::test]
+async fn a_verdict_that_comes_too_late_changes_nothing() {
+    let (_dir, store) = store();
+    let first = store.accept_deploy(new("shop", "shop:1", "shop.example.com")).await.expect("accept");
+    let second = store.accept_deploy(new("shop", "shop:2", "shop.example.com")).await.expect("accept");
+    store.activate_jobs().await.expect("activate");
+    store.fail(app("shop"), first.job, failure("first")).await.expect("fail");
+    store.activate_jobs().await.expect("activate the second");
+    store.fail(app("shop"), first.job, failure("again")).await.expect("ignored");
+    let intent = store.intents().await.expect("intents").remove(0);
+    assert_eq!(intent.rollout.map(|r| Some(r.id)), Some(second.deployment), "the second goes on");
+    let (events, _) = store.events(first.job, 0).await.expect("events");
+    assert!(matches!(events.last().map(|e| &e.kind), Some(EventKind::Phase { phase: Phase::Failed })), "nothing follows the verdict");
+
+    let id = second.deployment.expect("id");
+    store.promote(app("shop"), id, Some(second.job)).await.expect("promote");
+    store.fail(app("shop"), second.job, failure("late")).await.expect("ignored");
+    assert_eq!(store.deployments(app("shop")).await.expect("history")[0].state, DeploymentState::Complete);
+    store.promote(app("shop"), first.deployment.expect("id"), Some(first.job)).await.expect("ignored");
+    assert_eq!(store.intents().await.expect("intents")[0].serving.as_ref().map(|r| r.id), Some(id));
+}
+
+#[tokio::test]
+async fn a_restart_that_waited_repeats_what_serves_then() {
+    let (_dir, store) = store();
+    complete(&store, "shop", "shop:1").await;
+    let deploy = store.accept_deploy(new("shop", "shop:2", "shop.example.com")).await.expect("accept");
+    let restart = store.accept_restart(app("shop"), None).await.expect("restart");
+    store.activate_jobs().await.expect("activate");
+    store.promote(app("shop"), deploy.deployment.expect("id"), Some(deploy.job)).await.expect("promote");
+    store.finish(app("shop"), deploy.job).await.expect("finish");
+    store.activate_jobs().await.expect("activate the restart");
+    let rollout = store.intents().await.expect("intents").remove(0).rollout.expect("rollout");
+    assert_eq!(rollout.spec.image.as_str(), "shop:2");
+    let history = store.deployments(app("shop")).await.expect("history");
+    assert_eq!((Some(history[0].id), history[0].repeats), (restart.deployment, deploy.deployment));
+}
+
+#[tokio::test]
+async fn failures_and_restarts_do_not_crowd_versions_out_of_the_history() {
+    let (_dir, store) = store();
+    let version = complete(&store, "shop", "shop:1").await;
+    for _ in 0..40 {
+        let bad = store.accept_deploy(new("shop", "shop:2", "shop.example.com")).await.expect("accept");
+        store.activate_jobs().await.expect("activate");
+        store.fail(app("shop"), bad.job, failure("crashed")).await.expect("fail");
+    }
+    let history = store.deployments(app("shop")).await.expect("history");
+    assert_eq!((history.len(), history.last().map(|d| d.id)), (31, Some(version)));
+}
+
+#[tokio::test]
+async fn a_removed_app_does_not_come_back_to_a_domain_that_another_took() {
+    let (_dir, store) = store();
+    complete(&store, "shop", "shop:1").await;
+    let stop = StopRequest { remove_containers: true, remove_volumes: false };
+    let stopped = store.accept_stop(app("shop"), stop).await.expect("stop");
+    store.activate_jobs().await.expect("activate");
+    store.finish(app("shop"), stopped.job).await.expect("finish");
+    store.accept_deploy(new("other", "other:1", "shop.example.com")).await.expect("the domain is free");
+    assert!(matches!(store.accept_start(app("shop")).await, Err(StoreError::DomainTaken { .. })));
+    assert!(matches!(store.accept_restart(app("shop"), None).await, Err(StoreError::DomainTaken { .. })));
+}
+
+#[tokio::test]
 async fn stop_and_start_need_an_app() {
     let (_dir, store) = store();
     assert!(matches!(store.accept_stop(app("shop"), StopRequest::default()).await, Err(StoreError::UnknownApp(_))));
     assert!(matches!(store.accept_start(app("shop")).await, Err(StoreError::UnknownApp(_))));
-    assert!(matches!(store.accept_restart(app("shop"), None).await, Err(StoreError::NeverDeployed(_))));
+    assert!(matches!(store.accept_restart(app("shop"), None).await, Err(StoreError::UnknownApp(_))));
     complete(&store, "shop", "shop:1").await;
     let job = store.accept_start(app("shop")).await.expect("start").job;
     assert_eq!(store.job(job).await.expect("job").kind, JobKind::Start);

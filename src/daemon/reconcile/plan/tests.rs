@@ -23,12 +23,14 @@ fn read_intent(text: &str) -> Intent {
             "serving" => intent.serving = words.next().map(wanted),
             "rollout" => intent.rollout = words.next().map(wanted),
             "replace" => intent.rollout.as_mut().expect("a rollout first").replace = true,
-            "unprepared" => intent.rollout.as_mut().expect("a rollout first").prepared_at = None,
-            "late" => intent.rollout.as_mut().expect("a rollout first").prepared_at = Some(NOW - 60_001),
+            "unprepared" => intent.rollout.as_mut().expect("a rollout first").prepared = false,
+            "late" => intent.rollout.as_mut().expect("a rollout first").free_since = Some(NOW - 60_001),
+            "waits" => intent.rollout.as_mut().expect("a rollout first").free_since = None,
             "min_ready" => intent.rollout.as_mut().expect("a rollout first").min_ready = 5_000,
             "stopped" => intent.run = RunState::Stopped,
             "removed" => intent.run = RunState::Removed,
             "job=deploy" => intent.job = Some((JobKind::Deploy, NOW - 10)),
+            "for_long" => intent.job = intent.job.map(|(kind, _)| (kind, NOW - 90_001)),
             "job=stop" => intent.job = Some((JobKind::Stop, NOW - 10)),
             "job=start" => intent.job = Some((JobKind::Start, NOW - 10)),
             other => panic!("unknown word {other}"),
@@ -43,7 +45,8 @@ fn wanted(text: &str) -> Wanted {
         id: DeployId::from_number(id.parse().expect("id")),
         replicas: replicas.parse().expect("replicas"),
         replace: false,
-        prepared_at: Some(NOW - 100),
+        prepared: true,
+        free_since: Some(NOW - 100),
         min_ready: 0,
         deploy_timeout: 60_000,
         drain_timeout: 30_000,
@@ -73,6 +76,7 @@ fn container(text: &str) -> Seen {
                 "running" => seen.state = State::Running,
                 "created" => seen.state = State::Created,
                 "exited" => seen.state = State::Exited,
+                "paused" => seen.state = State::Paused,
                 "restarting" => seen.state = State::Restarting,
                 "broken" => seen.state = State::Broken,
                 "passing" => seen.fitness = Fitness::Passing { since: NOW - 1_000 },
@@ -102,6 +106,7 @@ fn render(plan: &Plan) -> String {
         .collect();
     let verdict = match &plan.verdict {
         Verdict::Working(phase) => phase.as_str().to_owned(),
+        Verdict::Fail(Cause::Stuck(id)) => format!("fail: {} is stuck", id.0),
         Verdict::Fail(Cause::Crashed(id)) => format!("fail: {} crashed", id.0),
         Verdict::Fail(Cause::TimedOut(id)) => format!("fail: {} is late", id.as_ref().map_or("nobody", |id| id.0.as_str())),
         other => format!("{other:?}").to_lowercase(),
@@ -168,6 +173,20 @@ fn containers_that_died_or_vanished_are_healed() {
     check("serving 1x3", &["1/1 passing in", "1/3 exited"], "[1/1] [launch 1/2, start 1/3] idle");
     check("serving 1x1", &["1/1 broken"], "[] [retire 1/1] idle");
     check("serving 1x1", &["1/1 restarting"], "[] [] idle");
+}
+
+#[test]
+fn a_paused_container_is_left_alone_and_gets_no_requests() {
+    check("serving 1x2", &["1/1 passing in", "1/2 paused in"], "[1/1] [] idle");
+    check("serving 2x1 job=deploy", &["2/1 passing in", "1/1 paused out=1000"], "[2/1] [retire 1/1] draining");
+}
+
+#[test]
+fn a_container_that_cannot_be_got_rid_of_does_not_hold_the_app_up() {
+    check("serving 2x1 job=deploy for_long", &["2/1 passing in", "1/1 exited out=90001"], "[2/1] [] done");
+    check("serving 2x1 job=deploy", &["2/1 passing in", "1/1 exited out=90001"], "[2/1] [retire 1/1] draining");
+    check("serving 1x1 removed job=stop for_long", &["1/1 exited out=90001"], "[] [] fail: 1/1 is stuck");
+    check("serving 1x1 rollout 2x1 replace waits job=deploy for_long", &["1/1 out=90001"], "[] [] fail: 1/1 is stuck");
 }
 
 #[test]
