@@ -8,6 +8,8 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::process::{Resource, getrlimit, setrlimit};
+
 use super::settings::Settings;
 use super::store::{Store, StoreError};
 use crate::crypto::{CryptoError, Identity};
@@ -27,7 +29,9 @@ pub enum StartError {
     Locked(PathBuf),
     #[error("could not lock the data directory `{}`", path.display())]
     Lock { path: PathBuf, source: io::Error },
-    #[error("could not read the server's age identity `{}`", path.display())]
+    #[error("could not read the server's age identity")]
+    IdentityFile(#[source] FileError),
+    #[error("the server's age identity `{}` is damaged", path.display())]
     Identity { path: PathBuf, source: CryptoError },
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -50,7 +54,9 @@ impl Report for StartError {
                 Some(format!("make `{}` writable for this user, or choose others with --config-dir and --data-dir", source.path.display()))
             }
             Self::Locked(_) => Some("stop the other one first, or give this one its own --data-dir".to_owned()),
-            Self::Identity { .. } => Some("restore the file from a backup: without it stored environments cannot be opened".to_owned()),
+            Self::Identity { .. } | Self::IdentityFile(_) => {
+                Some("restore the file from a backup: without it stored environments cannot be opened".to_owned())
+            }
             Self::Store(source) => source.hint(),
             Self::Docker(source) => source.hint(),
             Self::Proxy(source) => source.hint(),
@@ -81,6 +87,7 @@ pub struct Booted {
 
 /// Opens everything in an order in which a failure leaves nothing behind.
 pub fn boot(settings: Settings) -> Result<Booted, StartError> {
+    raise_descriptor_limit();
     let paths = settings.paths;
     for directory in [&paths.config, &paths.data, &paths.certificates()] {
         files::private_dir(directory).map_err(StartError::Directories)?;
@@ -118,6 +125,16 @@ pub fn boot(settings: Settings) -> Result<Booted, StartError> {
     })
 }
 
+/// Every connection is a file descriptor; the customary soft limit of 1024 is there for programs that
+/// use `select`. Where the system refuses, we serve as many as it lets us.
+fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
 /// Two daemons on one data directory would undo each other's work.
 fn lock(data: &Path) -> Result<File, StartError> {
     let path = data.join("haloyd.lock");
@@ -137,7 +154,7 @@ fn identity(paths: &ServerPaths) -> Result<Identity, StartError> {
     if let Some(text) = env::read(env::AGE_IDENTITY) {
         return Identity::parse(&text).map_err(unreadable);
     }
-    match files::read_optional(&path).map_err(StartError::Directories)? {
+    match files::read_optional(&path).map_err(StartError::IdentityFile)? {
         Some(text) => Identity::parse(&text).map_err(unreadable),
         None => {
             let identity = Identity::generate();
@@ -173,17 +190,21 @@ fn api_unix(path: &Path) -> Result<UnixListener, StartError> {
 /// The self-signed certificate for names without their own; made once, kept in the certificate store.
 fn default_certificate(paths: &ServerPaths) -> Result<Arc<rustls::sign::CertifiedKey>, StartError> {
     let path = paths.certificates().join("default.pem");
-    if let Some(pem) = files::read_optional(&path).map_err(StartError::Directories)? {
-        match proxy::from_pem(&pem) {
-            Ok(key) => return Ok(key),
-            Err(error) => {
-                tracing::warn!(error = error::chain(&error), path = %path.display(), "the default certificate is damaged: making another")
-            }
+    match read_certificate(&path) {
+        Ok(Some(key)) => return Ok(key),
+        Ok(None) => {}
+        Err(error) => {
+            tracing::warn!(error = error::chain(&*error), path = %path.display(), "the default certificate is damaged: making another")
         }
     }
     let made = proxy::self_signed(&["haloy.invalid"]).map_err(StartError::Proxy)?;
     files::write_private(&path, made.pem.expose().as_bytes()).map_err(StartError::Directories)?;
     Ok(made.key)
+}
+
+fn read_certificate(path: &Path) -> Result<Option<Arc<rustls::sign::CertifiedKey>>, Box<dyn std::error::Error>> {
+    let Some(pem) = files::read_optional(path)? else { return Ok(None) };
+    Ok(Some(proxy::from_pem(&pem)?))
 }
 
 /// The table that was served last. A damaged file costs the time until Docker has answered, not the start.

@@ -22,10 +22,11 @@ mod store;
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -76,6 +77,8 @@ fn run(settings: Settings) -> Result<ExitCode, StartError> {
 
 /// The control plane: starts its tasks, waits for a signal or a failure, ends in order.
 async fn control(booted: Booted) -> ExitCode {
+    // First of all: one that comes before we listen would kill the process in the middle of something.
+    let mut signals = Signals::listen();
     let stop = CancellationToken::new();
     let nudge = Arc::new(Notify::new());
     let (overview, seen) =
@@ -117,13 +120,13 @@ async fn control(booted: Booted) -> ExitCode {
 
     boot::tell_systemd(&[sd_notify::NotifyState::Ready]);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "haloyd serves");
-    let code = wait_for_the_end(&mut tasks).await;
+    let code = wait_for_the_end(&mut tasks, &mut signals).await;
 
     boot::tell_systemd(&[sd_notify::NotifyState::Stopping]);
     stop.cancel();
     tokio::select! {
         () = wind_down(tasks, booted.proxy) => code,
-        () = terminated() => {
+        () = signals.told() => {
             tracing::warn!("told twice: stopping now");
             ExitCode::FAILURE
         }
@@ -131,9 +134,9 @@ async fn control(booted: Booted) -> ExitCode {
 }
 
 /// A task that ends before it was told to is a failure of the daemon.
-async fn wait_for_the_end(tasks: &mut JoinSet<&'static str>) -> ExitCode {
+async fn wait_for_the_end(tasks: &mut JoinSet<&'static str>, signals: &mut Signals) -> ExitCode {
     tokio::select! {
-        () = terminated() => {
+        () = signals.told() => {
             tracing::info!("told to stop: finishing the requests in flight");
             ExitCode::SUCCESS
         }
@@ -179,14 +182,20 @@ async fn watch_events(docker: Docker, nudge: Arc<Notify>, stop: CancellationToke
     }
 }
 
-/// SIGTERM or SIGINT.
-async fn terminated() {
-    let mut listen = [SignalKind::terminate(), SignalKind::interrupt()].map(signal).into_iter().flatten();
-    match (listen.next(), listen.next()) {
-        (Some(mut first), Some(mut second)) => {
-            tokio::select! { _ = first.recv() => {}, _ = second.recv() => {} }
-        }
-        // Without signals only SIGKILL ends the process; better that than ending by itself.
-        _ => std::future::pending().await,
+/// SIGTERM and SIGINT; none is lost between two looks. Where the system refuses to tell us, only SIGKILL
+/// ends the process: better that than ending by itself.
+struct Signals(Vec<Signal>);
+
+impl Signals {
+    fn listen() -> Self {
+        Self([SignalKind::terminate(), SignalKind::interrupt()].map(signal).into_iter().flatten().collect())
+    }
+
+    /// Resolves for each signal.
+    async fn told(&mut self) {
+        let received = std::future::poll_fn(|cx| {
+            if self.0.iter_mut().any(|signal| signal.poll_recv(cx).is_ready()) { Poll::Ready(()) } else { Poll::Pending }
+        });
+        received.await;
     }
 }

@@ -240,6 +240,7 @@ fn phase(state: &ContainerState) -> ContainerPhase {
         Some(Status::RUNNING) => ContainerPhase::Running,
         Some(Status::RESTARTING) => ContainerPhase::Restarting { exit_code, out_of_memory },
         Some(Status::EXITED) => ContainerPhase::Exited { exit_code, out_of_memory },
+        Some(Status::PAUSED) => ContainerPhase::Paused,
         Some(other) => ContainerPhase::Other(other.to_string()),
         None => ContainerPhase::Other(String::new()),
     }
@@ -314,7 +315,9 @@ mod tests {
         assert_eq!(phase(exited), Some((ContainerPhase::Exited { exit_code: 137, out_of_memory: true }, None, None)));
         let restarting = r#"{"Status":"restarting","Running":true,"Restarting":true,"ExitCode":2}"#;
         assert_eq!(phase(restarting), Some((ContainerPhase::Restarting { exit_code: 2, out_of_memory: false }, None, None)));
-        assert_eq!(phase(r#"{"Status":"paused"}"#), Some((ContainerPhase::Other("paused".to_owned()), None, None)));
+        let paused = r#"{"Status":"paused","Running":true,"Paused":true,"Pid":4711,"ExitCode":0}"#;
+        assert_eq!(phase(paused), Some((ContainerPhase::Paused, None, Some(4711))));
+        assert_eq!(phase(r#"{"Status":"dead"}"#), Some((ContainerPhase::Other("dead".to_owned()), None, None)));
     }
 
     #[test]

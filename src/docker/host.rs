@@ -63,7 +63,9 @@ impl Host {
 /// `host:port` from an address whose port may be missing.
 fn authority(address: &str) -> Option<String> {
     let parsed: http::uri::Authority = address.parse().ok()?;
-    if parsed.host().is_empty() || address.contains('@') {
+    // A port that is no number is not an absent one.
+    let odd_port = parsed.port_u16().is_none() && parsed.as_str().len() != parsed.host().len();
+    if parsed.host().is_empty() || address.contains('@') || odd_port {
         return None;
     }
     Some(format!("{}:{}", parsed.host(), parsed.port_u16().unwrap_or(TCP_PORT)))
@@ -92,7 +94,17 @@ mod tests {
         assert_eq!(host(Some("tcp://127.0.0.1:2376")).as_deref(), Some("tcp://127.0.0.1:2376"));
         assert_eq!(host(Some("tcp://docker/")).as_deref(), Some("tcp://docker:2375"));
         assert_eq!(host(Some("http://[::1]:99")).as_deref(), Some("tcp://[::1]:99"));
-        for bad in ["docker", "ssh://me@there", "unix://relative.sock", "tcp://", "tcp://a b", "tcp://me@there:1"] {
+        for bad in [
+            "docker",
+            "ssh://me@there",
+            "unix://relative.sock",
+            "tcp://",
+            "tcp://a b",
+            "tcp://me@there:1",
+            "tcp://there:port",
+            "tcp://there:70000",
+            "tcp://there:",
+        ] {
             assert_eq!(host(Some(bad)), None, "{bad}");
         }
     }

@@ -63,7 +63,9 @@ pub enum ContainerPhase {
         exit_code: i64,
         out_of_memory: bool,
     },
-    /// Being removed, paused or dead: nothing to work with.
+    /// Frozen by somebody: it holds its place and its address, and answers nobody.
+    Paused,
+    /// Dead, or in a state that this release does not know: nothing to work with.
     Other(String),
 }
 

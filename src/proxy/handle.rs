@@ -76,11 +76,6 @@ impl Proxy {
         })
     }
 
-    /// The bound sockets, for whoever takes over from this process.
-    pub fn listeners(&self) -> &Listeners {
-        &self.listeners
-    }
-
     /// Gives the workers a new table. Returns its generation; [`Proxy::adopted`] tells when all serve it.
     pub fn publish(&self, snapshot: Arc<Snapshot>) -> u64 {
         let mut generation = 0;

@@ -49,9 +49,9 @@ mod tunnel;
 mod upstream;
 mod worker;
 
-pub use certificate::{SelfSigned, from_pem, self_signed};
+pub use certificate::{from_pem, self_signed};
 pub use error::ProxyError;
 pub use handle::Proxy;
-pub use listeners::{ListenerSet, Listeners};
-pub use settings::{Limits, Settings, Timeouts};
+pub use listeners::Listeners;
+pub use settings::Settings;
 pub use snapshot::*;

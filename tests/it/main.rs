@@ -3,7 +3,10 @@
 
 mod admin;
 mod commands;
+mod daemon;
 mod deploy;
+mod disk;
+mod hostile;
 mod personas;
 mod servers;
 mod terminal;
@@ -14,5 +17,9 @@ mod watching;
 mod fake_api;
 #[path = "../support/program.rs"]
 mod program;
+#[path = "../support/recorder.rs"]
+mod recorder;
+#[path = "../support/site.rs"]
+mod site;
 #[path = "../support/terminal.rs"]
 mod terminal_support;

@@ -42,7 +42,7 @@ async fn report(docker: &Docker, container: &Container, probe: Option<ProbeRepor
         ContainerPhase::Exited { exit_code, out_of_memory } | ContainerPhase::Restarting { exit_code, out_of_memory } => {
             (Some(exit_code), out_of_memory)
         }
-        ContainerPhase::Created | ContainerPhase::Running | ContainerPhase::Other(_) => (None, false),
+        ContainerPhase::Created | ContainerPhase::Running | ContainerPhase::Paused | ContainerPhase::Other(_) => (None, false),
     };
     ContainerReport {
         name: container.name.clone(),

@@ -99,10 +99,15 @@ impl Reconciler {
         }
     }
 
-    /// Runs until `stop`; then waits for the steps in hand, which are short or can be repeated.
+    /// Runs until `stop`; then waits for the steps in hand, which are short or can be repeated. A pass is given
+    /// up wherever it is: an engine that hangs would hold the end up, and the next start looks anew anyway.
     pub async fn run(mut self, stop: CancellationToken) {
         loop {
-            let sleep = match self.pass().await {
+            let passed = tokio::select! {
+                () = stop.cancelled() => break,
+                passed = self.pass() => passed,
+            };
+            let sleep = match passed {
                 Ok(wake_at) => observe::sleep(self.clock, wake_at, TICK),
                 Err(error) => self.given_up(&error),
             };

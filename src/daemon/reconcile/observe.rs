@@ -79,7 +79,7 @@ pub fn state(phase: &ContainerPhase) -> State {
         ContainerPhase::Running => State::Running,
         ContainerPhase::Restarting { .. } => State::Restarting,
         ContainerPhase::Exited { .. } => State::Exited,
-        ContainerPhase::Other(_) => State::Broken,
+        ContainerPhase::Paused | ContainerPhase::Other(_) => State::Broken,
     }
 }
 
@@ -149,6 +149,7 @@ pub fn replica(container: &Container, app: &AppIntent, report: Report, routed: b
         ContainerPhase::Exited { exit_code, out_of_memory } | ContainerPhase::Restarting { exit_code, out_of_memory } => {
             Some(format!("exit code {exit_code}{}", if *out_of_memory { ", out of memory" } else { "" }))
         }
+        ContainerPhase::Paused => Some("paused".to_owned()),
         ContainerPhase::Other(state) => Some(state.clone()),
         ContainerPhase::Created | ContainerPhase::Running => report.probe.map(|probe| format!("{}: {}", probe.target, probe.answer)),
     };

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -20,6 +21,8 @@ use crate::wire::Failure;
 /// The pause after a step failed the first time; it doubles with every failure.
 const FIRST_PAUSE: Millis = 250;
 const LONGEST_PAUSE: Millis = 30_000;
+/// How long a daemon that is told to stop waits for its steps.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// A rollout whose step failed this often is given up, unless the engine is away.
 const ATTEMPTS: u32 = 5;
 
@@ -116,9 +119,12 @@ impl Steps {
         });
     }
 
-    /// Waits for the tasks in hand.
+    /// Waits for the tasks in hand. One that takes long (a pull) is given up: the next start repeats it.
     pub async fn finish(mut self) {
-        while self.tasks.join_next().await.is_some() {}
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(PATIENCE, all).await.is_err() {
+            self.tasks.shutdown().await;
+        }
     }
 
     fn enter(&self, key: &Key) -> bool {

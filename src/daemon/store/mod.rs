@@ -61,13 +61,15 @@ pub enum StoreError {
 impl Report for StoreError {
     fn hint(&self) -> Option<String> {
         match self {
+            Self::Open { path, source } if is_damaged(source) => {
+                Some(format!("move `{path}` and the files beside it away, and put a backup in their place"))
+            }
+            Self::Open { source, .. } if is_full(source) => Some(FREE_SPACE.to_owned()),
             Self::Open { .. } | Self::Folder(_) => {
                 Some("check that the data directory exists and belongs to the user that runs haloyd".to_owned())
             }
             Self::Newer { .. } => Some("start the newer haloyd again, or restore the backup beside the database".to_owned()),
-            Self::Query { source, .. } if is_full(source) => {
-                Some("free some disk space: `docker system df` shows what images take".to_owned())
-            }
+            Self::Query { source, .. } if is_full(source) => Some(FREE_SPACE.to_owned()),
             Self::UnknownApp(_) => Some("run `haloy deploy` first, or look at `haloy status`".to_owned()),
             Self::UnknownDeployment { .. } | Self::NothingToRollBackTo(_) => {
                 Some("run `haloy rollback-targets` to see what is there".to_owned())
@@ -87,6 +89,12 @@ impl StoreError {
     pub fn disk_full(action: &'static str) -> Self {
         Self::Query { action, source: rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL), None) }
     }
+}
+
+const FREE_SPACE: &str = "free some disk space: `docker system df` shows what images take";
+
+fn is_damaged(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt))
 }
 
 fn is_full(error: &rusqlite::Error) -> bool {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+pub(super) use super::super::settings::{Limits, Timeouts};
 use super::super::*;
 use crate::names::Domain;
 
