@@ -73,6 +73,54 @@ fn haloyd_is_killed_twenty_times_in_the_middle_of_deploys() {
     assert!(new_versions > 0);
 }
 
+/// Jobs of every other kind, each killed at a moment of its own: their effect is whole or absent, and
+/// `haloy attach` tells how they ended.
+#[test]
+fn haloyd_is_killed_in_the_middle_of_every_kind_of_job() {
+    let haloyd = Haloyd::start();
+    let app = App::new(&haloyd, "kinds");
+    let configure = |version: &str| {
+        let env = format!("env:\n  - name: VERSION\n    value: {version}");
+        let rest = "tls: off\nreplicas: 2\nstop_timeout: 1s\ndrain_timeout: 1s\ndeployment_strategy: replace";
+        app.configure_web(&format!("{rest}\nimage: {}\n{env}", image("v1")));
+    };
+    for version in ["k1", "k2"] {
+        configure(version);
+        app.haloy(&["deploy"]).ok();
+    }
+    configure("k3");
+    let random = RandomState::new();
+    for (round, (words, version, running)) in [
+        (&["deploy", "--detach"][..], "k3", 2),
+        (&["restart", "--detach"], "k3", 2),
+        (&["rollback", "--detach"], "k2", 2),
+        (&["stop", "--detach"], "", 0),
+        (&["start", "--detach"], "k2", 2),
+        (&["stop", "--remove-containers", "--detach"], "", 0),
+        (&["start", "--detach"], "k2", 2),
+        (&["restart", "--detach"], "k2", 2),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        app.haloy(words).ok();
+        let moment = Duration::from_millis(random.hash_one(round) % 1200);
+        std::thread::sleep(moment);
+        haloyd.kill9();
+        haloyd.restart();
+        let job = wait_for(Duration::from_secs(20), "the job ends", || ended_job(&app));
+        assert_eq!(job["phase"], "done", "{words:?} killed after {moment:?}: {job}");
+        app.haloy(&["attach"]).ok();
+        if running > 0 {
+            assert_only_this_serves(&haloyd, &app, version);
+        } else {
+            let idle = || app.containers().iter().all(|c| !c.running).then_some(());
+            wait_for(Duration::from_secs(10), &format!("{words:?} killed after {moment:?}: nothing runs"), idle);
+            assert_eq!(app.status()["state"], "stopped");
+        }
+    }
+}
+
 /// For the account: how far the client saw the job come before its first complaint.
 fn last_phase_before_the_crash(said: &Said) -> String {
     let until = said.stderr.lines().take_while(|line| line.contains(" s  ")).last();
