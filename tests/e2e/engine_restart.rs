@@ -48,6 +48,8 @@ fn inside() {
     wait_for(Duration::from_secs(10), "haloyd says that the engine is down", down);
     assert_eq!(haloyd.get(&format!("/v1/apps/{}", app.name)).status, 200, "what is known is still shown");
 
+    app.haloy(&["deploy", "--detach"]).ok();
+
     engine.start_again();
     let back = Instant::now();
     let up = || haloyd.get("/v1/health").body.contains(r#""engine":"up""#);
@@ -55,8 +57,10 @@ fn inside() {
     wait_for(Duration::from_secs(30), "the app runs again", healthy);
     println!("the app runs {:?} after the engine answers", back.elapsed());
     let load = Load::start(&app, haloyd.https_addr(), DRAIN);
+    let said = app.haloy(&["attach", "2"]).ok();
+    assert!(said.stderr.contains("is deployed"), "what was asked for meanwhile is done: {said}");
+    app.haloy(&["deploy"]).ok();
     let after = app.containers();
     assert_eq!(after.len(), before.len(), "{before:?} {after:?}");
-    app.haloy(&["deploy"]).ok();
     println!("{}", load.finish());
 }

@@ -24,18 +24,21 @@ fn haloyd_is_killed_twenty_times_in_the_middle_of_deploys() {
     const ROUNDS: u32 = 20;
     let haloyd = Haloyd::start();
     let app = App::new(&haloyd, "killed");
-    let configure = |version: &str| {
+    let configure = |version: &str, health: &str| {
         let image = image("v1");
-        let env = format!("env:\n  - name: VERSION\n    value: {version}\n  - name: START_DELAY_MS\n    value: \"50\"");
-        app.configure_web(&format!("tls: off\nimage: {image}\nreplicas: 2\nstop_timeout: 1s\ndrain_timeout: 1s\n{env}"));
+        let env = [("VERSION", version), ("START_DELAY_MS", "50"), ("HEALTH", health)];
+        let env: String = env.iter().map(|(name, value)| format!("  - name: {name}\n    value: \"{value}\"\n")).collect();
+        let limits = "stop_timeout: 1s\ndrain_timeout: 1s\ndeploy_timeout: 5s";
+        app.configure_web(&format!("tls: off\nimage: {image}\nreplicas: 2\n{limits}\nenv:\n{env}"));
     };
-    configure("r0");
+    configure("r0", "ok");
     app.haloy(&["deploy"]).ok();
     let random = RandomState::new();
     let (mut before, mut phases, mut new_versions) = ("r0".to_owned(), BTreeSet::new(), 0);
     for round in 1..=ROUNDS {
         let version = format!("r{round}");
-        configure(&version);
+        let broken = round % 7 == 0;
+        configure(&version, if broken { "fail" } else { "ok" });
         let last_job = app.status()["job"]["id"].as_u64().expect("it was deployed");
         let began = Instant::now();
         let deploy = app.command(&["deploy"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("start the client");
@@ -52,6 +55,7 @@ fn haloyd_is_killed_twenty_times_in_the_middle_of_deploys() {
         let said = Said::from((deploy.wait_with_output().expect("wait for the client"), began.elapsed()));
         let accepted = job["id"].as_u64() != Some(last_job);
         let done = accepted && job["phase"] == "done";
+        assert!(!(broken && done), "round {round}: a version that is never healthy came through: {job}");
         // The job may have been written down and the answer not have come: the client says so.
         let unsure = said.code == 1 && said.stderr.contains("hint: it may have arrived: look with `haloy status`");
         assert!(said.code == i32::from(!done) || unsure, "round {round}, killed after {moment:?}: {job}\n{said}");
@@ -67,6 +71,54 @@ fn haloyd_is_killed_twenty_times_in_the_middle_of_deploys() {
     }
     println!("{new_versions} of {ROUNDS} deploys came through; killed in {phases:?}");
     assert!(new_versions > 0);
+}
+
+/// Jobs of every other kind, each killed at a moment of its own: their effect is whole or absent, and
+/// `haloy attach` tells how they ended.
+#[test]
+fn haloyd_is_killed_in_the_middle_of_every_kind_of_job() {
+    let haloyd = Haloyd::start();
+    let app = App::new(&haloyd, "kinds");
+    let configure = |version: &str| {
+        let env = format!("env:\n  - name: VERSION\n    value: {version}");
+        let rest = "tls: off\nreplicas: 2\nstop_timeout: 1s\ndrain_timeout: 1s\ndeployment_strategy: replace";
+        app.configure_web(&format!("{rest}\nimage: {}\n{env}", image("v1")));
+    };
+    for version in ["k1", "k2"] {
+        configure(version);
+        app.haloy(&["deploy"]).ok();
+    }
+    configure("k3");
+    let random = RandomState::new();
+    for (round, (words, version, running)) in [
+        (&["deploy", "--detach"][..], "k3", 2),
+        (&["restart", "--detach"], "k3", 2),
+        (&["rollback", "--detach"], "k2", 2),
+        (&["stop", "--detach"], "", 0),
+        (&["start", "--detach"], "k2", 2),
+        (&["stop", "--remove-containers", "--detach"], "", 0),
+        (&["start", "--detach"], "k2", 2),
+        (&["restart", "--detach"], "k2", 2),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        app.haloy(words).ok();
+        let moment = Duration::from_millis(random.hash_one(round) % 1200);
+        std::thread::sleep(moment);
+        haloyd.kill9();
+        haloyd.restart();
+        let job = wait_for(Duration::from_secs(20), "the job ends", || ended_job(&app));
+        assert_eq!(job["phase"], "done", "{words:?} killed after {moment:?}: {job}");
+        app.haloy(&["attach"]).ok();
+        if running > 0 {
+            assert_only_this_serves(&haloyd, &app, version);
+        } else {
+            let idle = || app.containers().iter().all(|c| !c.running).then_some(());
+            wait_for(Duration::from_secs(10), &format!("{words:?} killed after {moment:?}: nothing runs"), idle);
+            assert_eq!(app.status()["state"], "stopped");
+        }
+    }
 }
 
 /// For the account: how far the client saw the job come before its first complaint.

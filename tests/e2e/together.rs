@@ -60,6 +60,32 @@ fn deploys_of_one_app_queue() {
 }
 
 #[test]
+fn deploys_at_the_same_moment_come_one_after_the_other() {
+    let haloyd = Haloyd::start();
+    let app = App::new(&haloyd, "crowd");
+    app.configure_web(&late("c1", Duration::ZERO));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| app.haloy(&["deploy"]).ok());
+        }
+    });
+    let jobs: serde_json::Value = serde_json::from_str(&haloyd.get("/v1/jobs").body).expect("jobs are JSON");
+    let mut jobs: Vec<(u64, &str, &str)> = jobs.as_array().expect("a list").iter().map(told).collect();
+    jobs.sort_unstable();
+    assert!(jobs.len() == 4 && jobs.is_sorted_by_key(|job| (job.1, job.2)), "later jobs have later deployments and ends: {jobs:?}");
+    assert_eq!(app.status()["deployment"], jobs[3].1);
+    let containers = app.containers();
+    assert!(containers.len() == 1 && containers[0].deployment == jobs[3].1, "{containers:?}");
+}
+
+/// Number, deployment and end of a job.
+fn told(job: &serde_json::Value) -> (u64, &str, &str) {
+    assert_eq!(job["phase"], "done", "{job}");
+    let text = |key: &str| job[key].as_str().unwrap_or_default();
+    (job["id"].as_u64().unwrap_or_default(), text("deployment"), text("finished_at"))
+}
+
+#[test]
 fn who_leaves_a_deploy_can_come_back() {
     let haloyd = Haloyd::start();
     let app = App::new(&haloyd, "leave");

@@ -110,10 +110,6 @@ impl Haloyd {
         fs::read_to_string(self.log_file()).unwrap_or_default()
     }
 
-    pub fn pid(&self) -> u32 {
-        self.child().as_ref().expect("the daemon runs").id()
-    }
-
     /// SIGKILL: nothing is finished, nothing is said.
     pub fn kill9(&self) {
         let child = self.child().take();

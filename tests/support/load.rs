@@ -181,3 +181,27 @@ impl std::fmt::Display for Report {
         f.write_str(&text)
     }
 }
+
+#[test]
+fn a_websocket_may_be_closed_only_after_the_drain_deadline() {
+    let began = Instant::now();
+    let at = |seconds: u64| began + Duration::from_secs(seconds);
+    let visit = |kind, deployment: &str, (from, to), failure: Option<&str>| Visit {
+        kind,
+        began: at(from),
+        ended: at(to),
+        answer: Some(Answer { version: String::new(), replica: "1".to_owned(), deployment: deployment.to_owned() }),
+        failure: failure.map(str::to_owned),
+    };
+    let visits = vec![
+        visit(Kind::Fresh, "1", (0, 0), None),
+        visit(Kind::WebSocket, "1", (0, 4), Some("closed before anything changed")),
+        visit(Kind::Fresh, "2", (5, 5), None),
+        visit(Kind::WebSocket, "1", (0, 6), Some("closed too early")),
+        visit(Kind::WebSocket, "1", (0, 7), Some("closed when it was time")),
+        visit(Kind::Events, "1", (0, 9), Some("no other stream may be cut")),
+    ];
+    let failures = Report::of(visits, began, Duration::from_secs(2)).failures;
+    let reasons: Vec<_> = failures.iter().filter_map(|v| v.failure.as_deref()).collect();
+    assert_eq!(reasons, ["closed before anything changed", "closed too early", "no other stream may be cut"]);
+}

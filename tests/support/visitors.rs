@@ -153,7 +153,7 @@ async fn visit_http1(door: Door, kind: Kind) {
             let close = response.headers().get("connection").is_some_and(|value| value == "close");
             Ok::<_, Failed>((response, (!close).then_some(sender)))
         };
-        open = door.keep(kind, visit).await;
+        open = Box::pin(door.keep(kind, visit)).await;
         tokio::time::sleep(pause(kind)).await;
     }
 }
@@ -177,7 +177,7 @@ async fn visit_http2(door: Door, kind: Kind) {
             let response = sender.send_request(request).await?;
             Ok::<_, Failed>((response, Some(sender)))
         };
-        open = door.keep(kind, visit).await;
+        open = Box::pin(door.keep(kind, visit)).await;
         tokio::time::sleep(pause(kind)).await;
     }
 }
