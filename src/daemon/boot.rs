@@ -54,7 +54,9 @@ impl Report for StartError {
                 Some(format!("make `{}` writable for this user, or choose others with --config-dir and --data-dir", source.path.display()))
             }
             Self::Locked(_) => Some("stop the other one first, or give this one its own --data-dir".to_owned()),
-            Self::Identity { .. } | Self::IdentityFile(_) => Some("restore the file from a backup: without it stored environments cannot be opened".to_owned()),
+            Self::Identity { .. } | Self::IdentityFile(_) => {
+                Some("restore the file from a backup: without it stored environments cannot be opened".to_owned())
+            }
             Self::Store(source) => source.hint(),
             Self::Docker(source) => source.hint(),
             Self::Proxy(source) => source.hint(),
@@ -191,7 +193,9 @@ fn default_certificate(paths: &ServerPaths) -> Result<Arc<rustls::sign::Certifie
     match read_certificate(&path) {
         Ok(Some(key)) => return Ok(key),
         Ok(None) => {}
-        Err(error) => tracing::warn!(error = error::chain(&*error), path = %path.display(), "the default certificate is damaged: making another"),
+        Err(error) => {
+            tracing::warn!(error = error::chain(&*error), path = %path.display(), "the default certificate is damaged: making another")
+        }
     }
     let made = proxy::self_signed(&["haloy.invalid"]).map_err(StartError::Proxy)?;
     files::write_private(&path, made.pem.expose().as_bytes()).map_err(StartError::Directories)?;

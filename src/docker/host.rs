@@ -94,7 +94,17 @@ mod tests {
         assert_eq!(host(Some("tcp://127.0.0.1:2376")).as_deref(), Some("tcp://127.0.0.1:2376"));
         assert_eq!(host(Some("tcp://docker/")).as_deref(), Some("tcp://docker:2375"));
         assert_eq!(host(Some("http://[::1]:99")).as_deref(), Some("tcp://[::1]:99"));
-        for bad in ["docker", "ssh://me@there", "unix://relative.sock", "tcp://", "tcp://a b", "tcp://me@there:1", "tcp://there:port", "tcp://there:70000", "tcp://there:"] {
+        for bad in [
+            "docker",
+            "ssh://me@there",
+            "unix://relative.sock",
+            "tcp://",
+            "tcp://a b",
+            "tcp://me@there:1",
+            "tcp://there:port",
+            "tcp://there:70000",
+            "tcp://there:",
+        ] {
             assert_eq!(host(Some(bad)), None, "{bad}");
         }
     }

@@ -3,8 +3,8 @@
 
 mod abuse;
 mod damage;
-mod engine;
 mod ending;
+mod engine;
 mod refusals;
 mod settings;
 mod systemd;

@@ -67,7 +67,10 @@ impl Small {
     /// `haloy deploy` as a person runs it.
     fn deploy(&self) -> std::process::Output {
         let address = self.haloyd.api;
-        self.site.write("project/haloy.yaml", "name: shop\nimage: shop:1\nserver: SERVER\ndomains:\n  - domain: shop.example\n".replace("SERVER", &address.to_string()));
+        self.site.write(
+            "project/haloy.yaml",
+            "name: shop\nimage: shop:1\nserver: SERVER\ndomains:\n  - domain: shop.example\n".replace("SERVER", &address.to_string()),
+        );
         let mut command = self.site.program("haloy");
         command.env("HALOY_CONFIG_DIR", self.site.path().join("client")).env("HALOY_API_TOKEN", &self.token);
         let added = command.args(["server", "add", &address.to_string(), &self.token, "--force"]).output().expect("runs");
@@ -86,7 +89,9 @@ fn changes_are_refused_traffic_flows_and_space_mends_it() {
 
     // Small writes may still fit into pages that the database has: the disk is full when it says so.
     let refusal = (0..200)
-        .map(|n| small.ask("POST", &format!("/v1/apps/fill{n}/deploy"), &deploy_body(&format!("fill{n}"), "shop:1", &format!("fill{n}.example"))))
+        .map(|n| {
+            small.ask("POST", &format!("/v1/apps/fill{n}/deploy"), &deploy_body(&format!("fill{n}"), "shop:1", &format!("fill{n}.example")))
+        })
         .find(|answer| answer.status != 202)
         .expect("the disk is full at some time");
     assert_eq!(refusal.status, 507, "{refusal:?}");

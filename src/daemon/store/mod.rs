@@ -69,9 +69,7 @@ impl Report for StoreError {
                 Some("check that the data directory exists and belongs to the user that runs haloyd".to_owned())
             }
             Self::Newer { .. } => Some("start the newer haloyd again, or restore the backup beside the database".to_owned()),
-            Self::Query { source, .. } if is_full(source) => {
-                Some(FREE_SPACE.to_owned())
-            }
+            Self::Query { source, .. } if is_full(source) => Some(FREE_SPACE.to_owned()),
             Self::UnknownApp(_) => Some("run `haloy deploy` first, or look at `haloy status`".to_owned()),
             Self::UnknownDeployment { .. } | Self::NothingToRollBackTo(_) => {
                 Some("run `haloy rollback-targets` to see what is there".to_owned())

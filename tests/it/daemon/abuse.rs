@@ -66,10 +66,37 @@ fn bodies_that_are_no_deploy() {
     let too_many = good.replace("\"replicas\":1", "\"replicas\":60000");
     let other = good.replace("\"name\":\"shop\"", "\"name\":\"blog\"");
     let bodies = [
-        "", "{", "}", "null", "[]", "7", "\"shop\"", "{}", "{\"spec\":{}}", "{\"spec\":null}", "\0", "\u{feff}{}", "<xml/>", "{\"spec\":{\"name\":\"shop\"}}",
-        &good[..good.len() - 1], &format!("{good}{good}"), &format!("{good} x"), &deep, &nul, &wrong_port, &no_port, &no_replicas, &too_many, &other,
-        &good.replace("shop.example", "no spaces"), &good.replace("shop.example", "*"), &good.replace("shop.example", "127.0.0.1"),
-        &good.replace("shop.example", "../../etc"), &good.replace("shop:1", "Shop:1"), &good.replace("shop:1", ""), &good.replace("shop:1", "a b"),
+        "",
+        "{",
+        "}",
+        "null",
+        "[]",
+        "7",
+        "\"shop\"",
+        "{}",
+        "{\"spec\":{}}",
+        "{\"spec\":null}",
+        "\0",
+        "\u{feff}{}",
+        "<xml/>",
+        "{\"spec\":{\"name\":\"shop\"}}",
+        &good[..good.len() - 1],
+        &format!("{good}{good}"),
+        &format!("{good} x"),
+        &deep,
+        &nul,
+        &wrong_port,
+        &no_port,
+        &no_replicas,
+        &too_many,
+        &other,
+        &good.replace("shop.example", "no spaces"),
+        &good.replace("shop.example", "*"),
+        &good.replace("shop.example", "127.0.0.1"),
+        &good.replace("shop.example", "../../etc"),
+        &good.replace("shop:1", "Shop:1"),
+        &good.replace("shop:1", ""),
+        &good.replace("shop:1", "a b"),
     ];
     for body in bodies {
         let answer = haloyd.ask("POST", "/v1/apps/shop/deploy", Some(&token), body);
@@ -83,18 +110,52 @@ fn bodies_that_are_no_deploy() {
 fn routes_and_methods() {
     let (_site, token, haloyd) = start();
     let ask = |method: &str, path: &str| haloyd.ask(method, path, Some(&token), "");
-    for path in ["/", "/v1", "/v1/", "/v2/apps", "/v1/apps/", "/v1/apps/shop/nonsense", "/v1/jobs/1/x", "//v1/apps", "/v1/../v1/apps", "/v1/apps/shop/deploy/x", "/%00"] {
+    for path in [
+        "/",
+        "/v1",
+        "/v1/",
+        "/v2/apps",
+        "/v1/apps/",
+        "/v1/apps/shop/nonsense",
+        "/v1/jobs/1/x",
+        "//v1/apps",
+        "/v1/../v1/apps",
+        "/v1/apps/shop/deploy/x",
+        "/%00",
+    ] {
         refused(&haloyd, &token, &ask("GET", path), 404);
     }
-    for (method, path) in [("DELETE", "/v1/health"), ("POST", "/v1/apps"), ("GET", "/v1/apps/shop/deploy"), ("PUT", "/v1/apps/shop/deploy"), ("BREW", "/v1/apps"), ("TRACE", "/v1/health")] {
+    for (method, path) in [
+        ("DELETE", "/v1/health"),
+        ("POST", "/v1/apps"),
+        ("GET", "/v1/apps/shop/deploy"),
+        ("PUT", "/v1/apps/shop/deploy"),
+        ("BREW", "/v1/apps"),
+        ("TRACE", "/v1/health"),
+    ] {
         let answer = ask(method, path);
         refused(&haloyd, &token, &answer, 405);
         assert!(answer.head.to_ascii_lowercase().contains("\r\nallow: "), "{answer:?}");
     }
-    for path in ["/v1/apps/shop", "/v1/jobs/1", "/v1/jobs/18446744073709551615", "/v1/apps/shop/deployments", "/v1/jobs/1/events"] {
+    for path in [
+        "/v1/apps/shop",
+        "/v1/jobs/1",
+        "/v1/jobs/18446744073709551615",
+        "/v1/apps/shop/deployments",
+        "/v1/jobs/1/events",
+        "/v1/jobs/9223372036854775808/events",
+    ] {
         refused(&haloyd, &token, &ask("GET", path), 404);
     }
-    for path in ["/v1/apps/Shop", "/v1/apps/..%2f..%2fetc", "/v1/apps/%00", "/v1/apps/%ff", "/v1/jobs/x", "/v1/jobs/-1", "/v1/jobs/18446744073709551616"] {
+    for path in [
+        "/v1/apps/Shop",
+        "/v1/apps/..%2f..%2fetc",
+        "/v1/apps/%00",
+        "/v1/apps/%ff",
+        "/v1/jobs/x",
+        "/v1/jobs/-1",
+        "/v1/jobs/18446744073709551616",
+    ] {
         let answer = ask("GET", path);
         assert!(matches!(answer.status, 400 | 404), "{path}: {answer:?}");
         refused(&haloyd, &token, &answer, answer.status);
@@ -144,7 +205,7 @@ fn requests_that_are_none() {
         (format!("GET /v1/apps HTTP/1.1\r\nHost: x\r\n{auth}\r\nContent-Length: -1\r\n\r\n"), 400),
         (format!("POST /v1/apps/a/start HTTP/1.1\r\nHost: x\r\n{auth}\r\nTransfer-Encoding: gzip\r\n\r\n"), 400),
         (format!("GET /v1/apps HTTP/1.1\r\nHost: x\r\n{many}\r\n"), 431),
-        (format!("GET /v1/apps HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "a".repeat(100_000)), 431),
+        (format!("GET /v1/apps HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "a".repeat(2_000_000)), 431),
         (format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(100_000)), 414),
     ];
     for (bytes, status) in cases {

@@ -19,7 +19,9 @@ fn forward(path: &Path) {
     thread::spawn(move || {
         for near in listener.incoming().map_while(Result::ok) {
             let far = UnixStream::connect(ENGINE).expect("these tests need a Docker Engine");
-            for (mut from, mut to) in [(near.try_clone(), far.try_clone()), (far.try_clone(), near.try_clone())].map(|(a, b)| (a.expect("clone"), b.expect("clone"))) {
+            for (mut from, mut to) in [(near.try_clone(), far.try_clone()), (far.try_clone(), near.try_clone())]
+                .map(|(a, b)| (a.expect("clone"), b.expect("clone")))
+            {
                 thread::spawn(move || {
                     // Whoever ends first ends the other: an engine that goes away is what is played here.
                     let _ = copy(&mut from, &mut to);

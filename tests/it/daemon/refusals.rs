@@ -81,7 +81,11 @@ fn directories_that_cannot_be_made() {
     for name in ["data", "config"] {
         let site = Site::new();
         site.write(name, "a file where a directory should be");
-        refuses(&site, &[], &["error: could not prepare the directories of haloyd", "caused by: could not create directory", name, "hint: make `", name]);
+        refuses(
+            &site,
+            &[],
+            &["error: could not prepare the directories of haloyd", "caused by: could not create directory", name, "hint: make `", name],
+        );
         assert_eq!(std::fs::read_to_string(site.path().join(name)).expect("read"), "a file where a directory should be");
     }
     for name in ["data/db", "data/cert-storage"] {

@@ -21,7 +21,9 @@ fn the_file_holds_where_no_flag_is_given() {
     let (in_file, by_flag) = (free_port(), free_port());
     site.write(
         "config/haloyd.yaml",
-        format!("http_addr: \"127.0.0.1:{in_file}\"\nhttps_addr: \"127.0.0.1:0\"\napi_addr: \"127.0.0.1:0\"\naccess_log: false\ndebug: true\n"),
+        format!(
+            "http_addr: \"127.0.0.1:{in_file}\"\nhttps_addr: \"127.0.0.1:0\"\napi_addr: \"127.0.0.1:0\"\naccess_log: false\ndebug: true\n"
+        ),
     );
     let mut command = site.bare();
     command.arg("--config-dir").arg(site.config()).arg("--data-dir").arg(site.data());
@@ -56,7 +58,9 @@ fn nobody_else_may_read_what_it_keeps() {
     use std::os::unix::fs::PermissionsExt as _;
     let site = Site::new();
     let haloyd = site.start();
-    let mode = |name: &str| std::fs::metadata(site.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}")).permissions().mode() & 0o777;
+    let mode = |name: &str| {
+        std::fs::metadata(site.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}")).permissions().mode() & 0o777
+    };
     for name in ["config", "data", "data/db", "data/cert-storage"] {
         assert_eq!(mode(name), 0o700, "{name}");
     }
@@ -69,15 +73,30 @@ fn nobody_else_may_read_what_it_keeps() {
 #[test]
 fn help_and_misuse_name_the_program_as_typed() {
     let site = Site::new();
-    for (name, words, program) in [("haloyd", &[][..], "haloyd"), ("/opt/bin/haloyd", &[], "haloyd"), ("haloy", &["daemon"], "haloy daemon"), ("haloy-1.2.0-linux-amd64", &["daemon"], "haloy-1.2.0-linux-amd64 daemon")] {
+    for (name, words, program) in [
+        ("haloyd", &[][..], "haloyd"),
+        ("/opt/bin/haloyd", &[], "haloyd"),
+        ("haloy", &["daemon"], "haloy daemon"),
+        ("haloy-1.2.0-linux-amd64", &["daemon"], "haloy-1.2.0-linux-amd64 daemon"),
+    ] {
         let (code, stdout, stderr) = output(site.program(name).args(words).arg("--help"));
         assert_eq!((code, stderr.as_str()), (Some(0), ""), "{stdout}");
-        has(&stdout, &[&format!("Usage: {program} [OPTIONS]"), "--config-dir", "--data-dir", "--http-addr", "--https-addr", "--api-addr", "--debug"]);
+        has(
+            &stdout,
+            &[&format!("Usage: {program} [OPTIONS]"), "--config-dir", "--data-dir", "--http-addr", "--https-addr", "--api-addr", "--debug"],
+        );
 
         let (code, stdout, _) = output(site.program(name).args(words).arg("--version"));
         assert_eq!((code, stdout), (Some(0), format!("{program} {}\n", env!("CARGO_PKG_VERSION"))));
 
-        for wrong in [&["--nonsense"][..], &["word"], &["--http-addr"], &["--http-addr", "nonsense"], &["--http-addr", "127.0.0.1:70000"], &["--workers", "-1"]] {
+        for wrong in [
+            &["--nonsense"][..],
+            &["word"],
+            &["--http-addr"],
+            &["--http-addr", "nonsense"],
+            &["--http-addr", "127.0.0.1:70000"],
+            &["--workers", "-1"],
+        ] {
             let (code, stdout, stderr) = output(site.program(name).args(words).args(wrong));
             assert_eq!((code, stdout.as_str()), (Some(2), ""), "{wrong:?}: {stderr}");
             has(&stderr, &["error: ", "For more information, try '--help'."]);

@@ -184,24 +184,40 @@ fn chunk_sizes() {
         "1.0\r\nx\r\n0\r\n\r\n",
     ];
     let mut attacks: Vec<_> = refused.iter().map(|body| chunked(body, BROKEN)).collect();
-    attacks.extend(["1\r\nx\r\n0\r\n\r\n", "00001\r\nx\r\n000\r\n\r\n", "1;a=b\r\nx\r\n0;c\r\n\r\n", "A\r\n0123456789\r\n0\r\n\r\n", "1 ;a\r\nx\r\n0\r\n\r\n"].map(|body| chunked(body, passed("POST /@"))));
+    attacks.extend(
+        [
+            "1\r\nx\r\n0\r\n\r\n",
+            "00001\r\nx\r\n000\r\n\r\n",
+            "1;a=b\r\nx\r\n0;c\r\n\r\n",
+            "A\r\n0123456789\r\n0\r\n\r\n",
+            "1 ;a\r\nx\r\n0\r\n\r\n",
+        ]
+        .map(|body| chunked(body, passed("POST /@"))),
+    );
     // Extensions are read and dropped, but not without end.
     attacks.push(chunked(format!("1;{}\r\nx\r\n0\r\n\r\n", "a".repeat(64 * 1024)), BROKEN));
     attacks.push(chunked(format!("1;{}", "a".repeat(4 * 1024 * 1024)), BROKEN));
     attacks.push(chunked("1;aaaaaaaa\r\nx\r\n".repeat(64 * 1024) + "0\r\n\r\n", BROKEN));
-    attacks.extend(["", "5", "5\r\n", "5\r\nhel", "5\r\nhello", "5\r\nhello\r\n", "5\r\nhello\r\n0\r\n", "5\r\nhello\r\n0\r\nX-A: b\r\n"].map(|body| chunked(body, BROKEN).and_hangs_up()));
+    attacks.extend(
+        ["", "5", "5\r\n", "5\r\nhel", "5\r\nhello", "5\r\nhello\r\n", "5\r\nhello\r\n0\r\n", "5\r\nhello\r\n0\r\nX-A: b\r\n"]
+            .map(|body| chunked(body, BROKEN).and_hangs_up()),
+    );
     Front::start().volley(attacks);
 }
 
 #[test]
 fn trailers() {
     let trailed = |trailer: &str| format!("1\r\nx\r\n0\r\n{trailer}\r\n\r\n");
-    let bad = [" X-A: b", "\tX-A: b", "X-A: b\r\n folded", "X-A: b\nX-B: c", "X-A: b\rX-B: c", "X-A: b\0", "X-A", "X A: b", "X-A : b", ": b"];
+    let bad =
+        [" X-A: b", "\tX-A: b", "X-A: b\r\n folded", "X-A: b\nX-B: c", "X-A: b\rX-B: c", "X-A: b\0", "X-A", "X A: b", "X-A : b", ": b"];
     let mut attacks: Vec<_> = bad.iter().map(|trailer| chunked(trailed(trailer), BROKEN)).collect();
     attacks.push(chunked(trailed("X-Checksum: abc"), passed("POST /@")));
     attacks.push(chunked(trailed(&format!("X-A: {}", "a".repeat(256 * 1024))), BROKEN));
     attacks.push(chunked(trailed(&format!("{}X-B: c", "X-A: b\r\n".repeat(5000))), BROKEN));
     // Fields that frame, route or authenticate a message have no business in a trailer (RFC 9110 §6.5.1).
-    attacks.extend(["Content-Length: 50", "Transfer-Encoding: chunked", "Host: evil.example"].map(|trailer| chunked(trailed(trailer), passed("POST /@"))));
+    attacks.extend(
+        ["Content-Length: 50", "Transfer-Encoding: chunked", "Host: evil.example"]
+            .map(|trailer| chunked(trailed(trailer), passed("POST /@"))),
+    );
     Front::start().volley(attacks);
 }

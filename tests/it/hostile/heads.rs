@@ -66,10 +66,15 @@ fn every_byte_in_a_method() {
 #[test]
 fn every_byte_before_a_request() {
     // Empty lines are skipped (RFC 9112 §2.2) when they end as lines do.
-    Front::start().volley(every_byte(|byte| {
-        let expected = if token(byte) { passed(&format!("{}GET /@", char::from(byte))) } else { BAD };
-        attack([&[byte], &with(b"X-A: b")[..]].concat(), expected)
-    }).into_iter().filter(|attack| !attack.begins_with(b"\n")).collect());
+    Front::start().volley(
+        every_byte(|byte| {
+            let expected = if token(byte) { passed(&format!("{}GET /@", char::from(byte))) } else { BAD };
+            attack([&[byte], &with(b"X-A: b")[..]].concat(), expected)
+        })
+        .into_iter()
+        .filter(|attack| !attack.begins_with(b"\n"))
+        .collect(),
+    );
 }
 
 #[test]
@@ -79,9 +84,24 @@ fn every_byte_in_the_version() {
         let expected = if matches!(byte, b'0' | b'1') { passed("GET /@") } else { BAD };
         attack(request(&[b"HTTP/1.", &[byte][..]].concat()), expected)
     });
-    let versions = ["HTTP/0.9", "HTTP/2.0", "HTTP/2", "HTTP/3.0", "HTTP/1.1.1", "HTTP/1.10", "HTTP/01.1", "http/1.1", "HTTP/1,1", "HTTPS/1.1", "HTTP/", ""];
+    let versions = [
+        "HTTP/0.9",
+        "HTTP/2.0",
+        "HTTP/2",
+        "HTTP/3.0",
+        "HTTP/1.1.1",
+        "HTTP/1.10",
+        "HTTP/01.1",
+        "http/1.1",
+        "HTTP/1,1",
+        "HTTPS/1.1",
+        "HTTP/",
+        "",
+    ];
     attacks.extend(versions.map(|version| attack(request(version.as_bytes()), BAD)));
-    attacks.extend([" HTTP/1.1", "HTTP/1.1 ", "HTTP/1.1\t", "HTTP/1.1 x", "\tHTTP/1.1"].map(|version| attack(request(version.as_bytes()), BAD)));
+    attacks.extend(
+        [" HTTP/1.1", "HTTP/1.1 ", "HTTP/1.1\t", "HTTP/1.1 x", "\tHTTP/1.1"].map(|version| attack(request(version.as_bytes()), BAD)),
+    );
     Front::start().volley(attacks);
 }
 

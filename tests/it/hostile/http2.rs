@@ -33,7 +33,8 @@ fn is_refused(reply: &Reply) -> bool {
 #[track_caller]
 fn all_refused(cases: Vec<(String, Vec<u8>)>) {
     let front = Front::start();
-    let wrong: Vec<_> = cases.into_iter().map(|(what, frames)| (what, stream_one(&front, &frames))).filter(|(_, reply)| !is_refused(reply)).collect();
+    let wrong: Vec<_> =
+        cases.into_iter().map(|(what, frames)| (what, stream_one(&front, &frames))).filter(|(_, reply)| !is_refused(reply)).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
     let seen = front.survives();
     assert_eq!(seen.requests, ["GET /before", "GET /after"]);
@@ -43,9 +44,19 @@ fn all_refused(cases: Vec<(String, Vec<u8>)>) {
 #[test]
 fn a_good_request_is_answered() {
     let front = Front::start();
-    let reply = stream_one(&front, &headers(1, END_STREAM, &request("GET", "/h2", &[("host", "plain.example"), ("te", "trailers"), ("cookie", "a=1"), ("cookie", "b=2")])));
+    let reply = stream_one(
+        &front,
+        &headers(
+            1,
+            END_STREAM,
+            &request("GET", "/h2", &[("host", "plain.example"), ("te", "trailers"), ("cookie", "a=1"), ("cookie", "b=2")]),
+        ),
+    );
     assert_eq!(reply.statuses, [(1, 200)], "{reply:?}");
-    let reply = stream_one(&front, &[headers(1, 0, &request("POST", "/h2", &[("content-length", "2")])), frame(DATA, END_STREAM, 1, b"ok")].concat());
+    let reply = stream_one(
+        &front,
+        &[headers(1, 0, &request("POST", "/h2", &[("content-length", "2")])), frame(DATA, END_STREAM, 1, b"ok")].concat(),
+    );
     assert_eq!(reply.statuses, [(1, 200)], "{reply:?}");
     assert_eq!(front.survives().requests, ["GET /before", "GET /h2", "POST /h2", "GET /after"]);
 }
@@ -75,10 +86,12 @@ fn names_and_values_that_http1_would_take_for_lines() {
     for name in ["X-Upper", "Host", "x\r\ny", "x\ny", "x\0y", "x y", "x:y", ":x", "", " ", "x\u{e9}", "x\r\ntransfer-encoding"] {
         cases.push((format!("name {name:?}"), headers(1, END_STREAM, &request("GET", "/smuggled", &[(name, "v")]))));
     }
-    for value in ["a\r\nb: c", "a\nb", "a\rb", "a\0b", "a\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: plain.example\r\n\r\n", "\x7f", "\x1b[31m"] {
+    for value in ["a\r\nb: c", "a\nb", "a\rb", "a\0b", "a\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: plain.example\r\n\r\n", "\x7f", "\x1b[31m"]
+    {
         cases.push((format!("value {value:?}"), headers(1, END_STREAM, &request("GET", "/smuggled", &[("x-a", value)]))));
     }
-    for path in ["", "smuggled", "/smuggled HTTP/1.1\r\nx: y", "/a b", "/a\tb", "/a\nb", "/a\0b", "/\x7f", "http://plain.example/smuggled"] {
+    for path in ["", "smuggled", "/smuggled HTTP/1.1\r\nx: y", "/a b", "/a\tb", "/a\nb", "/a\0b", "/\x7f", "http://plain.example/smuggled"]
+    {
         cases.push((format!("path {path:?}"), headers(1, END_STREAM, &request("GET", path, &[]))));
     }
     for method in ["", "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n", "GE T", "GET\n", "G\0T", "GET\u{e9}"] {
@@ -90,7 +103,8 @@ fn names_and_values_that_http1_would_take_for_lines() {
 #[test]
 fn pseudo_headers() {
     let of = |fields: &[(&str, &str)]| headers(1, END_STREAM, fields);
-    let (method, scheme, authority, path) = ((":method", "GET"), (":scheme", "https"), (":authority", "plain.example"), (":path", "/smuggled"));
+    let (method, scheme, authority, path) =
+        ((":method", "GET"), (":scheme", "https"), (":authority", "plain.example"), (":path", "/smuggled"));
     all_refused(vec![
         ("no method".into(), of(&[scheme, authority, path])),
         ("no scheme".into(), of(&[method, authority, path])),
@@ -102,7 +116,10 @@ fn pseudo_headers() {
         ("after a field".into(), of(&[method, scheme, authority, ("x-a", "b"), path])),
         ("an unknown one".into(), of(&[method, scheme, authority, path, (":evil", "1")])),
         ("one of an answer".into(), of(&[method, scheme, authority, path, (":status", "200")])),
-        ("extended CONNECT that was not offered".into(), of(&[(":method", "CONNECT"), (":protocol", "websocket"), scheme, authority, path])),
+        (
+            "extended CONNECT that was not offered".into(),
+            of(&[(":method", "CONNECT"), (":protocol", "websocket"), scheme, authority, path]),
+        ),
         ("CONNECT".into(), of(&[(":method", "CONNECT"), (":authority", "plain.example:443")])),
         ("CONNECT with a path".into(), of(&[(":method", "CONNECT"), scheme, authority, path])),
         ("another host".into(), of(&[method, scheme, authority, path, ("host", "evil.example")])),
@@ -117,7 +134,9 @@ fn pseudo_headers() {
 
 #[test]
 fn lengths_that_do_not_match() {
-    let post = |length: &str, data: &[u8]| [headers(1, 0, &request("POST", "/broken", &[("content-length", length)])), frame(DATA, END_STREAM, 1, data)].concat();
+    let post = |length: &str, data: &[u8]| {
+        [headers(1, 0, &request("POST", "/broken", &[("content-length", length)])), frame(DATA, END_STREAM, 1, data)].concat()
+    };
     let front = Front::start();
     for (what, frames) in [
         ("too short", post("10", b"short")),
@@ -127,7 +146,14 @@ fn lengths_that_do_not_match() {
         ("signed", post("+1", b"x")),
         ("a word", post("x", b"x")),
         ("too large", post("18446744073709551616", b"x")),
-        ("two that differ", [headers(1, 0, &request("POST", "/broken", &[("content-length", "1"), ("content-length", "2")])), frame(DATA, END_STREAM, 1, b"x")].concat()),
+        (
+            "two that differ",
+            [
+                headers(1, 0, &request("POST", "/broken", &[("content-length", "1"), ("content-length", "2")])),
+                frame(DATA, END_STREAM, 1, b"x"),
+            ]
+            .concat(),
+        ),
         ("a list", post("1, 1", b"x")),
         ("zero", post("0", b"GET /smuggled HTTP/1.1\r\nHost: plain.example\r\n\r\n")),
     ] {
@@ -164,7 +190,10 @@ fn frames_that_break_the_protocol_end_the_connection() {
         ("HEADERS on no stream", frame(HEADERS, END_HEADERS | END_STREAM, 0, &block(&request("GET", "/smuggled", &[])))),
         ("HEADERS on an even stream", get(2)),
         ("CONTINUATION from nowhere", frame(CONTINUATION, END_HEADERS, 1, &block(&request("GET", "/smuggled", &[])))),
-        ("a frame between HEADERS and CONTINUATION", [frame(HEADERS, END_STREAM, 1, &block(&request("GET", "/smuggled", &[]))), frame(PING, 0, 0, &[0; 8])].concat()),
+        (
+            "a frame between HEADERS and CONTINUATION",
+            [frame(HEADERS, END_STREAM, 1, &block(&request("GET", "/smuggled", &[]))), frame(PING, 0, 0, &[0; 8])].concat(),
+        ),
         ("a header block that is none", frame(HEADERS, END_HEADERS | END_STREAM, 1, &[0xff; 32])),
         ("an index beyond the table", frame(HEADERS, END_HEADERS | END_STREAM, 1, &[0xfe])),
         ("padding longer than the frame", frame(HEADERS, END_HEADERS | END_STREAM | 8, 1, &[255, 0x82])),
@@ -224,7 +253,9 @@ fn rapid_resets_are_ended() {
     let mut peer = Peer::connect(front.haloyd.https);
     peer.says(&[]);
     let flood: Vec<u8> = (0..20_000_u32)
-        .flat_map(|n| [headers(2 * n + 1, END_STREAM, &request("GET", "/reset", &[])), frame(RST_STREAM, 0, 2 * n + 1, &[0, 0, 0, 8])].concat())
+        .flat_map(|n| {
+            [headers(2 * n + 1, END_STREAM, &request("GET", "/reset", &[])), frame(RST_STREAM, 0, 2 * n + 1, &[0, 0, 0, 8])].concat()
+        })
         .collect();
     peer.sends(&flood);
     let reply = peer.hears(|reply| reply.goaway.is_some());

@@ -11,8 +11,30 @@ const CONNECTIONS: usize = 3000;
 
 /// What mutations are made of: what parsers stumble over.
 const PIECES: [&[u8]; 24] = [
-    b"\r\n", b"\n", b"\r", b" ", b"\t", b"\0", b":", b";", b",", b"0", b"1", b"f", b"\r\n\r\n", b"\r\n ", b"\xff", b"\x0b", b"#", b"?",
-    b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n", b"Host: evil.example\r\n", b"HTTP/1.0", b"0\r\n\r\n", b"GET /x HTTP/1.1\r\n",
+    b"\r\n",
+    b"\n",
+    b"\r",
+    b" ",
+    b"\t",
+    b"\0",
+    b":",
+    b";",
+    b",",
+    b"0",
+    b"1",
+    b"f",
+    b"\r\n\r\n",
+    b"\r\n ",
+    b"\xff",
+    b"\x0b",
+    b"#",
+    b"?",
+    b"Content-Length: 5\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"Host: evil.example\r\n",
+    b"HTTP/1.0",
+    b"0\r\n\r\n",
+    b"GET /x HTTP/1.1\r\n",
 ];
 
 const REQUESTS: [&[u8]; 5] = [
@@ -62,7 +84,11 @@ fn the_proxy_and_the_backend_read_the_same() {
         for _ in 0..16 {
             scope.spawn(|| {
                 loop {
-                    let seed = { let mut next = next.lock().expect("next"); *next += 1; *next };
+                    let seed = {
+                        let mut next = next.lock().expect("next");
+                        *next += 1;
+                        *next
+                    };
                     if seed > CONNECTIONS {
                         return;
                     }
@@ -74,7 +100,8 @@ fn the_proxy_and_the_backend_read_the_same() {
         }
     });
     let outcomes = outcomes.into_inner().expect("outcomes");
-    let odd: Vec<_> = outcomes.iter().filter(|(_, (statuses, _))| statuses.iter().any(|s| ![200, 400, 404, 405, 431].contains(s))).collect();
+    let odd: Vec<_> =
+        outcomes.iter().filter(|(_, (statuses, _))| statuses.iter().any(|s| ![200, 400, 404, 405, 431].contains(s))).collect();
     assert!(odd.is_empty(), "{odd:?}");
     let answered: usize = outcomes.iter().map(|(_, (statuses, _))| statuses.iter().filter(|&&status| status == 200).count()).sum();
     let open = outcomes.iter().filter(|(_, (_, closed))| !closed).count();

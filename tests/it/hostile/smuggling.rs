@@ -57,7 +57,10 @@ fn what_lies_in_a_body_is_no_request() {
         attack(post("Transfer-Encoding: chunked\r\nConnection: transfer-encoding", "0\r\n\r\n") + LAST, both.clone()),
         attack(post("Transfer_Encoding: chunked\r\nContent-Length: 2", "ok") + LAST, both.clone()),
         attack(post("Content_Length: 99\r\nContent-Length: 2", "ok") + LAST, both.clone()),
-        attack(post("Upgrade: h2c\r\nConnection: upgrade, http2-settings\r\nHTTP2-Settings: AAMAAABk\r\nContent-Length: 2", "ok") + LAST, both),
+        attack(
+            post("Upgrade: h2c\r\nConnection: upgrade, http2-settings\r\nHTTP2-Settings: AAMAAABk\r\nContent-Length: 2", "ok") + LAST,
+            both,
+        ),
         attack(post("Content-Length: 500", SMUGGLED), Expected::BrokenOff(400)).and_hangs_up(),
     ]);
 }
@@ -69,13 +72,18 @@ fn a_body_on_a_get_is_a_body() {
     Front::start().volley(vec![
         attack(get("Content-Length: 4", "GET ") + LAST, both.clone()),
         attack(get("Transfer-Encoding: chunked", "4\r\nGET \r\n0\r\n\r\n") + LAST, both.clone()),
-        attack(get("Content-Length: 4", "GET ").replace("GET /@/get", "HEAD /@/get") + LAST, answered(&[200, 200], &["HEAD /@/get", "GET /@/last"])),
+        attack(
+            get("Content-Length: 4", "GET ").replace("GET /@/get", "HEAD /@/get") + LAST,
+            answered(&[200, 200], &["HEAD /@/get", "GET /@/last"]),
+        ),
     ]);
 }
 
 #[test]
 fn what_follows_a_refused_body_is_no_request() {
-    let bad = |body: &str| attack(GOOD.to_owned() + &post("Transfer-Encoding: chunked", body) + SMUGGLED, answered(&[200, 400], &["GET /@/first"]));
+    let bad = |body: &str| {
+        attack(GOOD.to_owned() + &post("Transfer-Encoding: chunked", body) + SMUGGLED, answered(&[200, 400], &["GET /@/first"]))
+    };
     Front::start().volley(vec![
         bad("5\r\nhelloworld\r\n0\r\n\r\n"),
         bad("zz\r\n0\r\n\r\n"),

@@ -61,9 +61,31 @@ fn every_byte_in_a_host() {
 fn hosts() {
     let mut attacks = Vec::new();
     for bad in [
-        "", " ", ":", ":80", "plain.example:", "plain.example:x", "plain.example:-1", "plain.example:999999", "plain.example:80:80",
-        "plain.example, evil.example", "plain.example evil.example", "plain.example/", "plain.example/x", "plain.example?x", "plain.example#x",
-        "http://plain.example", "user:pw:plain.example", "[::1", "::1]", "[", "[plain.example]x", "plain.example\\evil", "plain.example\t", "*", "<script>",
+        "",
+        " ",
+        ":",
+        ":80",
+        "plain.example:",
+        "plain.example:x",
+        "plain.example:-1",
+        "plain.example:999999",
+        "plain.example:80:80",
+        "plain.example, evil.example",
+        "plain.example evil.example",
+        "plain.example/",
+        "plain.example/x",
+        "plain.example?x",
+        "plain.example#x",
+        "http://plain.example",
+        "user:pw:plain.example",
+        "[::1",
+        "::1]",
+        "[",
+        "[plain.example]x",
+        "plain.example\\evil",
+        "plain.example\t",
+        "*",
+        "<script>",
     ] {
         let expected = match bad {
             // An empty port is the scheme's (RFC 3986 §3.2.3), white space at the end is none of the value.
@@ -75,7 +97,20 @@ fn hosts() {
     for good in ["plain.example", "PLAIN.example", "plain.example.", "plain.example:80", "plain.example:9999"] {
         attacks.push(host(good, passed("GET /@")));
     }
-    for unknown in ["evil.example", "plain.example.evil.example", "xplain.example", "127.0.0.1", "[::1]", "[::1]:80", "localhost", "plain..example", "plain.example..", ".plain.example", "-", "%70lain.example"] {
+    for unknown in [
+        "evil.example",
+        "plain.example.evil.example",
+        "xplain.example",
+        "127.0.0.1",
+        "[::1]",
+        "[::1]:80",
+        "localhost",
+        "plain..example",
+        "plain.example..",
+        ".plain.example",
+        "-",
+        "%70lain.example",
+    ] {
         attacks.push(host(unknown, if unknown.contains('%') { BAD } else { UNKNOWN }));
     }
     attacks.push(host(&"a".repeat(300), BAD));
