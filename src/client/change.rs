@@ -59,7 +59,7 @@ pub async fn follow(
     }
     let quiet = following.no_logs || following.json;
     if accepted.queued_behind > 0 && !quiet {
-        term::words(&format!("job {} waits for {} earlier of `{}`", accepted.job, jobs(accepted.queued_behind), subject.app));
+        term::words(&format!("job {} waits for {} of `{}`", accepted.job, earlier_jobs(accepted.queued_behind), subject.app));
     }
     let job = Followed { id: accepted.job, kind, attach };
     job.watch(subject, quiet, following.json, terminal).await
@@ -119,6 +119,6 @@ pub fn participle(kind: JobKind) -> &'static str {
     }
 }
 
-fn jobs(count: u32) -> String {
-    if count == 1 { "1 job".to_owned() } else { format!("{count} jobs") }
+fn earlier_jobs(count: u32) -> String {
+    if count == 1 { "1 earlier job".to_owned() } else { format!("{count} earlier jobs") }
 }

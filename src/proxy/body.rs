@@ -135,7 +135,8 @@ pub(super) enum ResponseBody {
     /// Our own words, or nothing.
     Fixed {
         data: Option<Bytes>,
-        exchange: Rc<Exchange>,
+        /// Held, not used: it ends with the body.
+        _exchange: Rc<Exchange>,
     },
     Backend(Backend),
 }
@@ -160,7 +161,7 @@ enum Source {
 impl ResponseBody {
     pub(super) fn fixed(data: Bytes, exchange: Rc<Exchange>) -> Self {
         exchange.body_out(data.len());
-        Self::Fixed { data: Some(data).filter(|data| !data.is_empty()), exchange }
+        Self::Fixed { data: Some(data).filter(|data| !data.is_empty()), _exchange: exchange }
     }
 
     pub(super) fn backend(incoming: Incoming, link: Box<Link>, exchange: Rc<Exchange>) -> Self {

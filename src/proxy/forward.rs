@@ -27,7 +27,7 @@ pub(super) async fn serve(client: Rc<Client>, request: Request<Incoming>) -> Res
     assert!(!request.headers().contains_key("x-test-panic"), "a test asked for this");
     let exchange = Exchange::begin(&client, &request);
     Ok(match direct(&exchange, &request) {
-        Ok(Way::Forward(route, forwarded)) => forward(exchange, route, &forwarded, request).await,
+        Ok(Way::Forward(route, forwarded)) => forward(exchange, route, forwarded, request).await,
         Ok(Way::Redirect(location)) => redirect(&exchange, request.method(), &location),
         Err(fault) => exchange.refuse(fault),
     })
@@ -76,74 +76,124 @@ fn redirect(exchange: &Rc<Exchange>, method: &Method, location: &str) -> Respons
     exchange.own(response, Bytes::new())
 }
 
-/// What an attempt left behind.
-enum Attempt {
-    Answered(Response<Incoming>, Box<Link>),
-    /// Nothing of the request was sent over a connection that had died in the pool.
-    Stale(Request<RequestBody>),
-    /// Nothing of the request was sent; this backend is not to be asked again.
-    Unsent(Request<RequestBody>, Fault),
-    /// It was sent and there was no answer.
-    Lost {
-        reused: bool,
-    },
-    TimedOut,
-}
-
-async fn forward(exchange: Rc<Exchange>, route: Rc<Route>, forwarded: &Forwarded, request: Request<Incoming>) -> Response<ResponseBody> {
+/// Sends the request to one backend after the other until one answers. Requests are large and futures keep a
+/// place for each time they are passed on, so this one function has it and the others do not.
+async fn forward(exchange: Rc<Exchange>, route: Rc<Route>, forwarded: Rc<Forwarded>, request: Request<Incoming>) -> Response<ResponseBody> {
     exchange.routed(&route);
-    let (mut request, wants_upgrade) = prepare(&exchange, forwarded, request);
-    let copy = (request.body().is_empty() && request.method().is_idempotent() && !wants_upgrade)
-        .then(|| Copy::of(&exchange.client.worker, &request));
-    let mut avoid = Vec::new();
-    let mut only_fresh = false;
-    let mut fault = Fault::NoBackend;
-    let mut again = None;
+    let (mut request, copy) = prepare(&exchange, &forwarded, request);
+    let mut attempts = Attempts { route, avoid: Vec::new(), again: None, fault: Fault::NoBackend };
     loop {
-        let Some(upstream) = again.take().or_else(|| route.pick(exchange.client.worker.deadlines.now(), &avoid)) else {
-            return exchange.refuse(fault);
+        let Some((upstream, only_fresh)) = attempts.next(exchange.client.worker.deadlines.now()) else {
+            return exchange.refuse(attempts.fault);
         };
         exchange.flies_to(&upstream);
-        let now = exchange.client.worker.deadlines.now();
-        match attempt(&exchange, &upstream, request, copy.is_some(), only_fresh).await {
-            Attempt::Answered(response, link) => {
+        let idle = if only_fresh { None } else { upstream.take_idle(exchange.client.worker.deadlines.now(), copy.is_some()) };
+        let connected = match idle {
+            Some(link) => Some(link),
+            // Large, and rare while connections are kept.
+            None => Box::pin(connect(&exchange, &upstream)).await,
+        };
+        let Some(mut link) = connected else {
+            attempts.failed(&exchange, upstream, Fault::Unreachable);
+            continue;
+        };
+        exchange.await_response();
+        let unanswered = match link.send(request, &exchange.deadline).await {
+            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 upstream.succeeded();
-                return answer(exchange, response, link).await;
+                return Box::pin(upgrade(exchange, response, link)).await;
             }
-            Attempt::Stale(unsent) => {
-                (request, only_fresh, again) = (unsent, true, Some(Rc::clone(&upstream)));
+            Ok(response) => {
+                upstream.succeeded();
+                return answer(exchange, response, link);
             }
-            Attempt::Unsent(unsent, why) => {
-                upstream.failed(now);
-                (request, only_fresh, fault) = (unsent, false, why);
-                avoid.push(Rc::clone(&upstream));
+            Err(unanswered) => unanswered,
+        };
+        request = match unanswered {
+            Unanswered::Unsent(unsent) => {
+                attempts.unsent(&exchange, upstream, link.reused);
+                unsent
             }
-            Attempt::Lost { .. } if exchange.is_body_in_failed() => {
-                return exchange.refuse(Fault::Malformed("The request's body is malformed or incomplete."));
-            }
-            Attempt::Lost { reused } => {
-                // An idle connection that the backend closed as we wrote says nothing about the backend.
-                if reused {
-                    again = Some(Rc::clone(&upstream));
-                } else {
-                    upstream.failed(now);
-                    avoid.push(Rc::clone(&upstream));
-                }
-                let Some(copy) = &copy else { return exchange.refuse(Fault::Broken) };
-                (request, only_fresh, fault) = (copy.request(), reused, Fault::Broken);
-            }
-            Attempt::TimedOut if !exchange.is_body_in_ended() => return exchange.refuse(Fault::BodyStalled),
-            Attempt::TimedOut => {
+            Unanswered::Lost(error) => match attempts.lost(&exchange, upstream, link.reused, &error, copy.as_ref()) {
+                Ok(copied) => copied,
+                Err(fault) => return exchange.refuse(fault),
+            },
+            Unanswered::TimedOut if !exchange.is_body_in_ended() => return exchange.refuse(Fault::BodyStalled),
+            Unanswered::TimedOut => {
                 upstream.counters().errors.add(1);
                 return exchange.refuse(Fault::TimedOut);
             }
-        }
-        upstream.counters().retries.add(1);
+        };
     }
 }
 
-/// The request as the backend gets it, and whether it asks for an upgrade.
-fn prepare(exchange: &Rc<Exchange>, forwarded: &Forwarded, request: Request<Incoming>) -> (Request<RequestBody>, bool) {
+/// Which backend is next, and what is said when none is.
+struct Attempts {
+    route: Rc<Route>,
+    /// Those that failed this request.
+    avoid: Vec<Rc<Upstream>>,
+    /// The one to be asked again, over a fresh connection.
+    again: Option<Rc<Upstream>>,
+    fault: Fault,
+}
+
+impl Attempts {
+    /// The backend, and whether it must be a fresh connection.
+    fn next(&mut self, now: u64) -> Option<(Rc<Upstream>, bool)> {
+        match self.again.take() {
+            Some(upstream) => Some((upstream, true)),
+            None => self.route.pick(now, &self.avoid).map(|upstream| (upstream, false)),
+        }
+    }
+
+    fn failed(&mut self, exchange: &Exchange, upstream: Rc<Upstream>, fault: Fault) {
+        upstream.failed(exchange.client.worker.deadlines.now());
+        upstream.counters().retries.add(1);
+        self.fault = fault;
+        self.avoid.push(upstream);
+    }
+
+    /// An idle connection that the backend closed says nothing about the backend.
+    fn stale(&mut self, upstream: Rc<Upstream>) {
+        upstream.counters().retries.add(1);
+        self.fault = Fault::Broken;
+        self.again = Some(upstream);
+    }
+
+    fn unsent(&mut self, exchange: &Exchange, upstream: Rc<Upstream>, reused: bool) {
+        if reused { self.stale(upstream) } else { self.failed(exchange, upstream, Fault::Broken) }
+    }
+
+    /// The request was sent and there was no answer: it is sent again only when that cannot do anything twice.
+    fn lost(
+        &mut self,
+        exchange: &Exchange,
+        upstream: Rc<Upstream>,
+        reused: bool,
+        error: &hyper::Error,
+        copy: Option<&Copy>,
+    ) -> Result<Request<RequestBody>, Fault> {
+        if exchange.is_body_in_failed() {
+            return Err(Fault::Malformed("The request's body is malformed or incomplete."));
+        }
+        tracing::debug!(backend = %upstream.id.0, %error, "the backend gave no answer");
+        let Some(copy) = copy else {
+            if !reused {
+                upstream.failed(exchange.client.worker.deadlines.now());
+            }
+            return Err(Fault::Broken);
+        };
+        if reused {
+            self.stale(upstream)
+        } else {
+            self.failed(exchange, upstream, Fault::Broken)
+        }
+        Ok(copy.request())
+    }
+}
+
+/// The request as the backend gets it, and a copy when sending it twice does no harm (RFC 9110 §9.2.2).
+fn prepare(exchange: &Rc<Exchange>, forwarded: &Forwarded, request: Request<Incoming>) -> (Request<RequestBody>, Option<Copy>) {
     let (mut parts, incoming) = request.into_parts();
     let mut body = RequestBody::new(incoming, exchange);
     let from_http2 = parts.version == Version::HTTP_2;
@@ -166,7 +216,9 @@ fn prepare(exchange: &Rc<Exchange>, forwarded: &Forwarded, request: Request<Inco
             }
         });
     }
-    (request, upgrades)
+    let replayable = request.body().is_empty() && request.method().is_idempotent() && !upgrades;
+    let copy = replayable.then(|| Copy::of(&exchange.client.worker, &request));
+    (request, copy)
 }
 
 /// What is needed to send a request without a body once more. Every such request pays for this and nearly
@@ -213,36 +265,6 @@ impl Drop for Copy {
     }
 }
 
-/// One try with one backend, over an idle connection or a new one.
-async fn attempt(
-    exchange: &Rc<Exchange>,
-    upstream: &Rc<Upstream>,
-    request: Request<RequestBody>,
-    replayable: bool,
-    only_fresh: bool,
-) -> Attempt {
-    let worker = &exchange.client.worker;
-    let idle = if only_fresh { None } else { upstream.take_idle(worker.deadlines.now(), replayable) };
-    let mut link = match idle {
-        Some(link) => link,
-        None => match connect(exchange, upstream).await {
-            Some(link) => link,
-            None => return Attempt::Unsent(request, Fault::Unreachable),
-        },
-    };
-    exchange.await_response();
-    match link.send(request, &exchange.deadline).await {
-        Ok(response) => Attempt::Answered(response, link),
-        Err(Unanswered::Unsent(request)) if link.reused => Attempt::Stale(request),
-        Err(Unanswered::Unsent(request)) => Attempt::Unsent(request, Fault::Broken),
-        Err(Unanswered::Lost(error)) => {
-            tracing::debug!(upstream = %upstream.address, %error, "the backend gave no answer");
-            Attempt::Lost { reused: link.reused }
-        }
-        Err(Unanswered::TimedOut) => Attempt::TimedOut,
-    }
-}
-
 async fn connect(exchange: &Rc<Exchange>, upstream: &Rc<Upstream>) -> Option<Box<Link>> {
     let timeouts = &exchange.client.worker.settings.timeouts;
     upstream.counters().connects.add(1);
@@ -256,12 +278,9 @@ async fn connect(exchange: &Rc<Exchange>, upstream: &Rc<Upstream>) -> Option<Box
     .await
 }
 
-async fn answer(exchange: Rc<Exchange>, response: Response<Incoming>, mut link: Box<Link>) -> Response<ResponseBody> {
+fn answer(exchange: Rc<Exchange>, response: Response<Incoming>, mut link: Box<Link>) -> Response<ResponseBody> {
     let (mut parts, incoming) = response.into_parts();
-    parts.extensions.remove::<hyper::ext::ReasonPhrase>();
-    if parts.status == StatusCode::SWITCHING_PROTOCOLS {
-        return upgrade(exchange, parts, *link).await;
-    }
+    parts.extensions.clear();
     if let Some(seconds) = headers::to_client(&mut parts.headers, &exchange.id) {
         // One second earlier than the backend, so that it is not the one who closes.
         link.idle_limit = link.idle_limit.min(std::time::Duration::from_secs(seconds.saturating_sub(1)));
@@ -272,11 +291,13 @@ async fn answer(exchange: Rc<Exchange>, response: Response<Incoming>, mut link: 
     response.map(|()| ResponseBody::backend(incoming, link, exchange))
 }
 
-async fn upgrade(exchange: Rc<Exchange>, mut parts: http::response::Parts, link: Link) -> Response<ResponseBody> {
+async fn upgrade(exchange: Rc<Exchange>, response: Response<Incoming>, link: Box<Link>) -> Response<ResponseBody> {
     if exchange.client.is_http2() {
         return exchange.refuse(Fault::Broken);
     }
     let Some((socket, said)) = link.into_tunnel().await else { return exchange.refuse(Fault::Broken) };
+    let (mut parts, _) = response.into_parts();
+    parts.extensions.clear();
     headers::to_client_upgraded(&mut parts.headers, &exchange.id);
     exchange.client.upgrade(Tunnel::new(socket, said, Rc::clone(&exchange)));
     let mut response = Response::from_parts(parts, ());

@@ -7,10 +7,10 @@
 //! What wakes the link is its own [`Bell`]. The halves of a hyper connection ring it for each other
 //! all the time; while their task is at work on them anyway, nobody needs to hear that.
 
-use std::future::Future as _;
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -80,6 +80,7 @@ impl Wake for Bell {
 }
 
 /// What became of a request that got no response.
+#[expect(clippy::large_enum_variant, reason = "it exists for a moment, and only where something went wrong")]
 pub(super) enum Unanswered {
     /// Nothing of it was written: here it is.
     Unsent(Request<RequestBody>),
@@ -104,11 +105,15 @@ impl Link {
     }
 
     /// Sends the request and waits for the response's head. When dropped, the link must be dropped too.
-    pub(super) async fn send(&mut self, request: Request<RequestBody>, deadline: &Deadline) -> Result<Response<Incoming>, Unanswered> {
+    pub(super) fn send(
+        &mut self,
+        request: Request<RequestBody>,
+        deadline: &Deadline,
+    ) -> impl Future<Output = Result<Response<Incoming>, Unanswered>> {
         let wire = &mut self.wire;
         wire.mute();
-        let mut answer = pin!(self.sender.try_send_request(request));
-        std::future::poll_fn(|cx| {
+        let mut answer = Box::pin(self.sender.try_send_request(request));
+        std::future::poll_fn(move |cx| {
             wire.drive(cx);
             // All that resolves the answer happens inside the connection's poll: it needs no waker of its own.
             let mut silent = Context::from_waker(Waker::noop());
@@ -126,7 +131,6 @@ impl Link {
             wire.unmute();
             Poll::Pending
         })
-        .await
     }
 
     /// The next frame of a response's body; moves bytes in both directions as far as they go now.
@@ -175,7 +179,7 @@ impl Link {
     }
 
     /// After a 101: the socket, and what the backend has already said on it.
-    pub(super) async fn into_tunnel(mut self) -> Option<(Socket, Bytes)> {
+    pub(super) async fn into_tunnel(mut self: Box<Self>) -> Option<(Socket, Bytes)> {
         std::future::poll_fn(|cx| {
             self.wire.mute();
             self.wire.drive(cx);

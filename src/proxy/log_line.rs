@@ -62,7 +62,7 @@ impl Line<'_> {
     /// as header values are (RFC 9110 §5.5), so that the line is always valid JSON.
     fn escaped(&mut self, value: &[u8]) {
         // Without a branch per byte this is a few vector instructions.
-        let odd = value.iter().fold(false, |odd, &b| odd | (b < b' ') | (b >= 0x7f) | (b == b'"') | (b == b'\\'));
+        let odd = value.iter().fold(false, |odd, &b| odd | !(b' '..0x7f).contains(&b) | (b == b'"') | (b == b'\\'));
         if !odd {
             self.0.extend_from_slice(value);
             return;

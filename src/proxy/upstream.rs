@@ -26,6 +26,7 @@ pub(super) struct Upstream {
     worker: usize,
     counters: PerWorker<BackendCounters>,
     /// The most recently used is last.
+    #[expect(clippy::vec_box, reason = "a link moves with every request, and is large")]
     idle: RefCell<Vec<Box<Link>>>,
     idle_most: usize,
     /// It is in no table any more.

@@ -1,3 +1,23 @@
-//! End to end: the real binary, a real engine, real load.
+//! End to end: the real binary, a real Docker Engine, real clients.
 
-fn main() {}
+#[path = "../support/app.rs"]
+mod app;
+#[path = "../support/engine.rs"]
+mod engine;
+#[path = "../support/haloyd.rs"]
+mod haloyd;
+#[path = "../support/load.rs"]
+mod load;
+#[path = "../support/visitors.rs"]
+mod visitors;
+
+mod basics;
+mod changes;
+mod commands;
+mod engine_restart;
+mod mishaps;
+mod recovery;
+mod secrets;
+mod strategies;
+mod together;
+mod volumes;

@@ -81,9 +81,11 @@ impl Store {
         .await
     }
 
-    /// Adds a line for people to a job.
+    /// Adds a line for people to a job, unless it has it: a step that is repeated says the same again.
     pub async fn note(&self, job: JobId, message: String) -> Result<(), StoreError> {
-        self.write("note the progress of a job", move |db| jobs::append(db, job, &EventKind::Note { message })).await
+        let note = EventKind::Note { message };
+        self.write("note the progress of a job", move |db| if jobs::has(db, job, &note)? { Ok(()) } else { jobs::append(db, job, &note) })
+            .await
     }
 
     /// The rollout is complete: it serves from now on, also when the app was stopped before.

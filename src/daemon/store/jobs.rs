@@ -183,6 +183,11 @@ pub(super) fn append(db: &Connection, job: JobId, event: &EventKind) -> Result<(
     .map_err(query("store an event"))
 }
 
+pub(super) fn has(db: &Connection, job: JobId, event: &EventKind) -> Result<bool, StoreError> {
+    db.query_row("SELECT EXISTS (SELECT 1 FROM job_events WHERE job = ?1 AND event = ?2)", params![job, to_json(event)], |row| row.get(0))
+        .map_err(query("look for an event"))
+}
+
 /// The job under way of an app.
 pub(super) fn active(db: &Connection, app: &AppName) -> Result<Option<ActiveJob>, StoreError> {
     let row: Option<(JobId, String, String, bool)> = db

@@ -38,6 +38,19 @@ async fn phases(store: &Store, job: JobId) -> Vec<Phase> {
 }
 
 #[tokio::test]
+async fn a_note_is_taken_once() {
+    let (_dir, store) = store();
+    let job = store.accept_deploy(new("shop", "shop:1", "shop.example.com")).await.expect("accept").job;
+    for message in ["pulling `shop:1`", "pulling `shop:1`", "routing to port 80"] {
+        store.note(job, message.to_owned()).await.expect("note");
+    }
+    let (events, _) = store.events(job, 0).await.expect("events");
+    let notes: Vec<_> =
+        events.iter().filter_map(|e| if let EventKind::Note { message } = &e.kind { Some(message) } else { None }).collect();
+    assert_eq!(notes, ["pulling `shop:1`", "routing to port 80"]);
+}
+
+#[tokio::test]
 async fn a_deploy_goes_from_queued_to_done_and_survives_a_reopen() {
     let (dir, store) = store();
     let accepted = store.accept_deploy(new("shop", "shop:1", "shop.example.com")).await.expect("accept");

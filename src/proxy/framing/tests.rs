@@ -12,9 +12,7 @@ fn feed_cut(bytes: &[u8], size: usize) -> Result<Progress, Ambiguous> {
     let mut last = Ok(Progress { in_head: false });
     for piece in bytes.chunks(size) {
         last = framing.feed(piece);
-        if last.is_err() {
-            return last;
-        }
+        last?;
     }
     last
 }
