@@ -32,6 +32,8 @@ impl Listeners {
     /// Binds every address once per worker (`workers` 0 means one per core). Port 0 takes a free port, the same for all workers.
     pub fn bind(http: &[SocketAddr], https: &[SocketAddr], workers: usize) -> Result<Self, ProxyError> {
         let workers = super::Settings { workers, ..Default::default() }.worker_count();
+        // All before the first bind: `0.0.0.0` and `[::]` of one port are neighbours of each other.
+        http.iter().chain(https).try_for_each(|&address| claim(address).map_err(|source| ProxyError::Listen { address, source }))?;
         let first = ListenerSet { http: bind_all(http)?, https: bind_all(https)? };
         let (http, https) = (addresses(&first.http), addresses(&first.https));
         let mut sets = vec![first];
@@ -68,13 +70,24 @@ fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, ProxyError> {
     addresses.iter().map(|&address| bind(address).map_err(|source| ProxyError::Listen { address, source })).collect()
 }
 
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+/// Fails when anybody listens there already. With SO_REUSEPORT alone another process of the same user that
+/// sets it too would share the port, and each would get some of the connections.
+fn claim(address: SocketAddr) -> io::Result<()> {
+    open(address)?.bind(&address.into())
+}
+
+fn open(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         // Dual stack where the kernel allows: `[::]` then serves IPv4 too.
         let _ = socket.set_only_v6(false);
     }
     socket.set_reuse_address(true)?;
+    Ok(socket)
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = open(address)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
     // Accepted sockets inherit both: no system call for each of them.

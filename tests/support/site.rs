@@ -63,7 +63,7 @@ impl Site {
     /// `haloyd` without a word about where things are.
     pub fn bare(&self) -> Command {
         let mut command = self.program("haloyd");
-        command.env("DOCKER_HOST", "unix:///nonexistent");
+        command.env("DOCKER_HOST", format!("unix://{}", self.path().join("no.sock").display()));
         command
     }
 

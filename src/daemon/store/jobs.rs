@@ -11,6 +11,11 @@ use crate::wire::{Accepted, Event, EventKind, Failure, Job, JobId, JobKind, Phas
 /// How many finished jobs of an app are remembered.
 const HISTORY: u32 = 100;
 
+/// A number that the database cannot hold is no job's.
+fn key(id: JobId) -> Result<i64, StoreError> {
+    i64::try_from(id).map_err(|_| StoreError::UnknownJob(id))
+}
+
 impl Store {
     /// Queues `haloy stop`.
     pub async fn accept_stop(&self, app: AppName, stop: StopRequest) -> Result<Accepted, StoreError> {
@@ -39,8 +44,9 @@ impl Store {
     }
 
     pub async fn job(&self, id: JobId) -> Result<Job, StoreError> {
+        let key = key(id)?;
         self.read(move |db| {
-            let row = db.query_row(&select("WHERE id = ?1"), [id], JobRow::read).optional().map_err(query("read a job"))?;
+            let row = db.query_row(&select("WHERE id = ?1"), [key], JobRow::read).optional().map_err(query("read a job"))?;
             row.ok_or(StoreError::UnknownJob(id))?.into_job()
         })
         .await
@@ -59,17 +65,18 @@ impl Store {
 
     /// The events of a job after number `after`, oldest first, and whether the job has ended.
     pub async fn events(&self, job: JobId, after: u64) -> Result<(Vec<Event>, bool), StoreError> {
+        let (key, after) = (key(job)?, i64::try_from(after).unwrap_or(i64::MAX));
         self.read(move |db| {
             let failed = query("read the events of a job");
             let finished: Option<bool> = db
-                .query_row("SELECT finished_at IS NOT NULL FROM jobs WHERE id = ?1", [job], |row| row.get(0))
+                .query_row("SELECT finished_at IS NOT NULL FROM jobs WHERE id = ?1", [key], |row| row.get(0))
                 .optional()
                 .map_err(failed)?;
             let finished = finished.ok_or(StoreError::UnknownJob(job))?;
             let mut statement =
                 db.prepare_cached("SELECT seq, at, event FROM job_events WHERE job = ?1 AND seq > ?2 ORDER BY seq").map_err(failed)?;
             let rows =
-                statement.query_map(params![job, after], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?))).map_err(failed)?;
+                statement.query_map(params![key, after], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?))).map_err(failed)?;
             let events = rows.map(|row| {
                 let (seq, at, event) = row.map_err(failed)?;
                 let kind: EventKind = serde_json::from_str(&event).map_err(damaged("event"))?;

@@ -137,7 +137,14 @@ fn routes_and_methods() {
         refused(&haloyd, &token, &answer, 405);
         assert!(answer.head.to_ascii_lowercase().contains("\r\nallow: "), "{answer:?}");
     }
-    for path in ["/v1/apps/shop", "/v1/jobs/1", "/v1/jobs/18446744073709551615", "/v1/apps/shop/deployments", "/v1/jobs/1/events"] {
+    for path in [
+        "/v1/apps/shop",
+        "/v1/jobs/1",
+        "/v1/jobs/18446744073709551615",
+        "/v1/apps/shop/deployments",
+        "/v1/jobs/1/events",
+        "/v1/jobs/9223372036854775808/events",
+    ] {
         refused(&haloyd, &token, &ask("GET", path), 404);
     }
     for path in [
@@ -198,7 +205,7 @@ fn requests_that_are_none() {
         (format!("GET /v1/apps HTTP/1.1\r\nHost: x\r\n{auth}\r\nContent-Length: -1\r\n\r\n"), 400),
         (format!("POST /v1/apps/a/start HTTP/1.1\r\nHost: x\r\n{auth}\r\nTransfer-Encoding: gzip\r\n\r\n"), 400),
         (format!("GET /v1/apps HTTP/1.1\r\nHost: x\r\n{many}\r\n"), 431),
-        (format!("GET /v1/apps HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "a".repeat(100_000)), 431),
+        (format!("GET /v1/apps HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "a".repeat(2_000_000)), 431),
         (format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(100_000)), 414),
     ];
     for (bytes, status) in cases {
