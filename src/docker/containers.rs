@@ -1,7 +1,7 @@
 //! Our containers: the list with everything the planner wants to know, and the four changes.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use bollard::models::{
@@ -26,6 +26,8 @@ const INSPECTIONS: usize = 8;
 const IMPATIENT: Duration = Duration::from_secs(1);
 /// What the engine may take beyond a container's stop timeout: it kills, waits and tidies up.
 const STOP_MARGIN: Duration = Duration::from_secs(30);
+/// The network mode without a network of its own; the engine reserves the name.
+pub(super) const HOST_NETWORK: &str = "host";
 /// The time of a container that was never started, as the engine writes it.
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
@@ -273,13 +275,18 @@ fn health(health: Health) -> Option<HealthCheck> {
     Some(HealthCheck { status, output })
 }
 
-/// IPv4 where there is one, else IPv6. Networks without an address (`none`, or a stopped container's)
-/// are left out.
-pub(super) fn addresses(networks: HashMap<String, EndpointSettings>, _phase: &ContainerPhase) -> BTreeMap<String, IpAddr> {
+/// IPv4 where there is one, else IPv6; the host's network, which gives no addresses, is reached over
+/// loopback. Networks without an address (`none`, or a stopped container's) are left out.
+pub(super) fn addresses(networks: HashMap<String, EndpointSettings>, phase: &ContainerPhase) -> BTreeMap<String, IpAddr> {
     let address = |text: Option<String>| text.and_then(|text| text.parse::<IpAddr>().ok());
+    let runs = matches!(phase, ContainerPhase::Running | ContainerPhase::Paused);
     let addressed = networks.into_iter().filter_map(|(network, endpoint)| {
-        let ip = address(endpoint.ip_address).or_else(|| address(endpoint.global_ipv6_address))?;
-        Some((network, ip))
+        let ip = if network == HOST_NETWORK {
+            runs.then_some(IpAddr::V4(Ipv4Addr::LOCALHOST))
+        } else {
+            address(endpoint.ip_address).or_else(|| address(endpoint.global_ipv6_address))
+        };
+        Some((network, ip?))
     });
     addressed.collect()
 }
@@ -316,7 +323,7 @@ mod tests {
         let output = Some("connection refused".to_owned());
         assert_eq!(container.health, Some(HealthCheck { status: HealthCheckStatus::Unhealthy, output }));
         let addresses: Vec<String> = container.addresses.iter().map(|(network, ip)| format!("{network} {ip}")).collect();
-        assert_eq!(addresses, ["haloy-public 172.18.0.2", "six fd00::2"]);
+        assert_eq!(addresses, ["haloy-public 172.18.0.2", "host 127.0.0.1", "six fd00::2"]);
     }
 
     #[test]
@@ -331,6 +338,13 @@ mod tests {
         let paused = r#"{"Status":"paused","Running":true,"Paused":true,"Pid":4711,"ExitCode":0}"#;
         assert_eq!(phase(paused), Some((ContainerPhase::Paused, None, Some(4711))));
         assert_eq!(phase(r#"{"Status":"dead"}"#), Some((ContainerPhase::Other("dead".to_owned()), None, None)));
+    }
+
+    #[test]
+    fn the_hosts_network_has_an_address_while_the_container_runs() {
+        let host = |state: &str| describe(inspected(state)).unwrap().addresses.get(HOST_NETWORK).map(IpAddr::to_string);
+        assert_eq!(host(r#"{"Status":"running"}"#).as_deref(), Some("127.0.0.1"));
+        assert_eq!(host(r#"{"Status":"exited"}"#), None);
     }
 
     #[test]

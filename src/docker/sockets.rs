@@ -2,6 +2,7 @@
 //! on the port that was configured.
 
 use super::connection::Docker;
+use super::containers::HOST_NETWORK;
 use super::types::Container;
 
 impl Docker {
@@ -10,7 +11,7 @@ impl Docker {
     /// Linux.
     pub fn listening_ports(container: &Container) -> Vec<u16> {
         // With the host's network the ports would be everybody's.
-        if container.addresses.is_empty() {
+        if container.addresses.is_empty() || container.addresses.contains_key(HOST_NETWORK) {
             return Vec::new();
         }
         #[cfg(target_os = "linux")]

@@ -38,7 +38,7 @@ pub struct Container {
     pub phase: ContainerPhase,
     /// The verdict of the image's HEALTHCHECK; none when the image has none.
     pub health: Option<HealthCheck>,
-    /// Its address in each network it is attached to, while it runs.
+    /// Its address in each network it is attached to, while it runs; 127.0.0.1 in the `host` network.
     pub addresses: BTreeMap<String, IpAddr>,
     /// How often the engine restarted it since it was created.
     pub restarts: u32,
