@@ -117,6 +117,9 @@ pub struct Image {
     /// TCP ports that it EXPOSEs, ascending.
     pub exposed_ports: Vec<u16>,
     pub has_healthcheck: bool,
+    /// It came from a registry or was pushed to one; an image that was only built here was not. The
+    /// containerd image store does not tell the two apart: there it is always true.
+    pub pulled: bool,
     pub size_bytes: u64,
 }
 
