@@ -69,6 +69,14 @@ pub enum ContainerPhase {
     Other(String),
 }
 
+/// A TCP port that something inside a container listens on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listening {
+    pub port: u16,
+    /// Nobody outside the container can reach it.
+    pub loopback_only: bool,
+}
+
 /// State of an image-defined HEALTHCHECK.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthCheck {
