@@ -1,7 +1,7 @@
 //! The handle on one engine: which API version to speak, and a deadline for every call.
 
 use std::io::{self, ErrorKind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bollard::errors::Error as ClientError;
@@ -10,6 +10,7 @@ use bollard::{API_DEFAULT_VERSION, BollardRequest, ClientVersion};
 
 use super::error::DockerError;
 use super::host::Host;
+use super::listed::Memory;
 use super::types::Engine;
 
 /// The API of Docker 20.10, the oldest release that we work with.
@@ -35,6 +36,7 @@ struct Inner {
     instance: String,
     /// What we and the engine both speak; unknown before the first call and after a refusal.
     api: Mutex<Option<ClientVersion>>,
+    memory: Mutex<Memory>,
 }
 
 impl Docker {
@@ -42,7 +44,7 @@ impl Docker {
     /// system's default socket when absent). `instance` scopes everything: containers of other
     /// instances on the same engine are invisible. Does no I/O.
     pub fn new(host: Option<&str>, instance: &str) -> Result<Self, DockerError> {
-        let inner = Inner { host: Host::parse(host)?, instance: instance.to_owned(), api: Mutex::new(None) };
+        let inner = Inner { host: Host::parse(host)?, instance: instance.to_owned(), api: Mutex::default(), memory: Mutex::default() };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -76,6 +78,10 @@ impl Docker {
 
     pub(super) fn instance(&self) -> &str {
         &self.inner.instance
+    }
+
+    pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.inner.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One call with one answer, within `deadline`. When the engine was replaced by a release that

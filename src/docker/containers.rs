@@ -1,12 +1,12 @@
 //! Our containers: the list with everything the planner wants to know, and the four changes.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, ContainerState, ContainerStateStatusEnum as Status, ContainerSummary,
-    ContainerSummaryStateEnum as SummaryState, Health, HealthStatusEnum, HostConfig, HostConfigLogConfig, NetworkSettings, RestartPolicy,
+    ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum as Status, ContainerSummary,
+    ContainerSummaryStateEnum as SummaryState, EndpointSettings, Health, HealthStatusEnum, HostConfig, HostConfigLogConfig, RestartPolicy,
     RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{
@@ -18,12 +18,16 @@ use jiff::Timestamp;
 use super::connection::{CHANGE, Docker, LOOK};
 use super::error::DockerError;
 use super::labels;
-use super::types::{Container, ContainerId, ContainerPhase, ContainerSpec, HealthCheck, HealthCheckStatus, VolumeMount};
+use super::types::{Container, ContainerId, ContainerPhase, ContainerSpec, HealthCheck, HealthCheckStatus, Owner, VolumeMount};
 
 /// Inspections that run at once.
 const INSPECTIONS: usize = 8;
+/// For a container whose last inspection failed: one that hangs would hold up every look at all others.
+const IMPATIENT: Duration = Duration::from_secs(1);
 /// What the engine may take beyond a container's stop timeout: it kills, waits and tidies up.
 const STOP_MARGIN: Duration = Duration::from_secs(30);
+/// The network mode without a network of its own; the engine reserves the name.
+pub(super) const HOST_NETWORK: &str = "host";
 /// The time of a container that was never started, as the engine writes it.
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
@@ -37,8 +41,9 @@ enum Holder {
 }
 
 impl Docker {
-    /// All containers of this instance, in every state. One that vanishes between list and inspection
-    /// is left out; one whose labels cannot be read is skipped with a warning.
+    /// All containers of this instance, in every state but one: whose removal is under way is left out,
+    /// as is one that vanishes between list and inspection. One that cannot be inspected is as the list
+    /// says; one whose labels cannot be read is skipped with a warning.
     pub async fn containers(&self) -> Result<Vec<Container>, DockerError> {
         let ours = vec![format!("{}={}", labels::INSTANCE, self.instance()), format!("{}={}", labels::ROLE, labels::ROLE_APP)];
         let options = ListContainersOptionsBuilder::new().all(true).filters(&HashMap::from([("label", ours)])).build();
@@ -48,6 +53,7 @@ impl Docker {
                 async move { client.list_containers(Some(options)).await }
             })
             .await?;
+        self.memory().keep(&list);
         let mut containers: Vec<Container> = stream::iter(list)
             .map(|summary| self.look_at(summary))
             .buffer_unordered(INSPECTIONS)
@@ -59,22 +65,27 @@ impl Docker {
     }
 
     async fn look_at(&self, summary: ContainerSummary) -> Result<Option<Container>, DockerError> {
-        let Some(id) = summary.id else { return Ok(None) };
-        match self.inspect(&id).await {
-            Ok(details) => Ok(describe(details)),
-            Err(error) if error.is_not_found() => Ok(None),
-            // Some releases cannot inspect a container whose removal got stuck half-way: the rest of
-            // the world must stay visible all the same.
-            Err(DockerError::Api { message, .. }) if matches!(summary.state, Some(SummaryState::REMOVING | SummaryState::DEAD)) => {
-                tracing::debug!(container = %id, %message, "a container that is being removed cannot be inspected");
-                Ok(None)
+        let Some(id) = summary.id.clone().map(ContainerId) else { return Ok(None) };
+        if summary.state == Some(SummaryState::REMOVING) {
+            return Ok(None);
+        }
+        let patience = if self.memory().is_mute(&id) { IMPATIENT } else { LOOK };
+        match self.inspect(&id.0, patience).await {
+            Ok(details) => {
+                let container = describe(details);
+                if let Some(container) = &container {
+                    self.memory().inspected(container);
+                }
+                Ok(container)
             }
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) if error.is_about_one() => Ok(self.memory().without_inspection(id, summary, &error)),
             Err(error) => Err(error),
         }
     }
 
-    async fn inspect(&self, name_or_id: &str) -> Result<ContainerInspectResponse, DockerError> {
-        self.call("inspect container", name_or_id, LOOK, |client| async move { client.inspect_container(name_or_id, None).await }).await
+    async fn inspect(&self, name_or_id: &str, deadline: Duration) -> Result<ContainerInspectResponse, DockerError> {
+        self.call("inspect container", name_or_id, deadline, |client| async move { client.inspect_container(name_or_id, None).await }).await
     }
 
     /// Creates the container without starting it. When its name is held by the container of the same
@@ -108,7 +119,7 @@ impl Docker {
     }
 
     async fn holder(&self, spec: &ContainerSpec) -> Result<Holder, DockerError> {
-        let details = match self.inspect(&spec.name).await {
+        let details = match self.inspect(&spec.name, LOOK).await {
             Ok(details) => details,
             Err(error) if error.is_not_found() => return Ok(Holder::Nobody),
             Err(error) => return Err(error),
@@ -206,25 +217,25 @@ fn bind(mount: &VolumeMount) -> String {
     }
 }
 
-/// Our view of the engine's description; none, with a warning, when its labels cannot be read.
+/// Our view of the engine's description; none when its removal has begun, or, with a warning, when its
+/// labels cannot be read.
 fn describe(details: ContainerInspectResponse) -> Option<Container> {
     let id = details.id?;
-    let name = details.name.unwrap_or_default().trim_start_matches('/').to_owned();
-    let labels = details.config.and_then(|config| config.labels).unwrap_or_default();
-    let owner = match labels::owner(&labels) {
-        Ok(owner) => owner,
-        Err(error) => {
-            tracing::warn!(container = %name, reason = %crate::error::chain(&error), "skipping a container that claims to be ours");
-            return None;
-        }
-    };
     let state = details.state.unwrap_or_default();
+    if state.status == Some(Status::REMOVING) {
+        return None;
+    }
+    let name = details.name.unwrap_or_default().trim_start_matches('/').to_owned();
+    let owner = owner(&name, &details.config.and_then(|config| config.labels).unwrap_or_default())?;
+    let status = state.status.map(|status| status.to_string()).unwrap_or_default();
+    let phase = phase(&status, state.exit_code.unwrap_or_default(), state.oom_killed.unwrap_or_default());
+    let networks = details.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
     Some(Container {
         id: ContainerId(id),
         name,
         owner,
-        phase: phase(&state),
-        addresses: details.network_settings.map(addresses).unwrap_or_default(),
+        addresses: addresses(networks, &phase),
+        phase,
         restarts: details.restart_count.and_then(|count| u32::try_from(count).ok()).unwrap_or_default(),
         started_at: state.started_at.as_deref().filter(|at| *at != NEVER).and_then(|at| at.parse::<Timestamp>().ok()),
         pid: state.pid.and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0),
@@ -232,17 +243,23 @@ fn describe(details: ContainerInspectResponse) -> Option<Container> {
     })
 }
 
-fn phase(state: &ContainerState) -> ContainerPhase {
-    let exit_code = state.exit_code.unwrap_or_default();
-    let out_of_memory = state.oom_killed.unwrap_or_default();
-    match state.status {
-        Some(Status::CREATED) => ContainerPhase::Created,
-        Some(Status::RUNNING) => ContainerPhase::Running,
-        Some(Status::RESTARTING) => ContainerPhase::Restarting { exit_code, out_of_memory },
-        Some(Status::EXITED) => ContainerPhase::Exited { exit_code, out_of_memory },
-        Some(Status::PAUSED) => ContainerPhase::Paused,
-        Some(other) => ContainerPhase::Other(other.to_string()),
-        None => ContainerPhase::Other(String::new()),
+/// None, with a warning, when the labels cannot be read.
+pub(super) fn owner(container: &str, labels: &HashMap<String, String>) -> Option<Owner> {
+    let unreadable = |error: &labels::UnreadableLabels| {
+        tracing::warn!(container, reason = %crate::error::chain(error), "skipping a container that claims to be ours");
+    };
+    labels::owner(labels).inspect_err(unreadable).ok()
+}
+
+/// From the engine's word for it.
+pub(super) fn phase(status: &str, exit_code: i64, out_of_memory: bool) -> ContainerPhase {
+    match status {
+        "created" => ContainerPhase::Created,
+        "running" => ContainerPhase::Running,
+        "restarting" => ContainerPhase::Restarting { exit_code, out_of_memory },
+        "exited" => ContainerPhase::Exited { exit_code, out_of_memory },
+        "paused" => ContainerPhase::Paused,
+        other => ContainerPhase::Other(other.to_owned()),
     }
 }
 
@@ -258,17 +275,20 @@ fn health(health: Health) -> Option<HealthCheck> {
     Some(HealthCheck { status, output })
 }
 
-/// IPv4 where there is one, else IPv6. Networks without an address (`host`, or a stopped container's)
-/// are left out.
-fn addresses(settings: NetworkSettings) -> BTreeMap<String, IpAddr> {
+/// IPv4 where there is one, else IPv6; the host's network, which gives no addresses, is reached over
+/// loopback. Networks without an address (`none`, or a stopped container's) are left out.
+pub(super) fn addresses(networks: HashMap<String, EndpointSettings>, phase: &ContainerPhase) -> BTreeMap<String, IpAddr> {
     let address = |text: Option<String>| text.and_then(|text| text.parse::<IpAddr>().ok());
-    let networks = settings.networks.unwrap_or_default().into_iter();
-    networks
-        .filter_map(|(network, endpoint)| {
-            let ip = address(endpoint.ip_address).or_else(|| address(endpoint.global_ipv6_address))?;
-            Some((network, ip))
-        })
-        .collect()
+    let runs = matches!(phase, ContainerPhase::Running | ContainerPhase::Paused);
+    let addressed = networks.into_iter().filter_map(|(network, endpoint)| {
+        let ip = if network == HOST_NETWORK {
+            runs.then_some(IpAddr::V4(Ipv4Addr::LOCALHOST))
+        } else {
+            address(endpoint.ip_address).or_else(|| address(endpoint.global_ipv6_address))
+        };
+        Some((network, ip?))
+    });
+    addressed.collect()
 }
 
 #[cfg(test)]
@@ -303,7 +323,7 @@ mod tests {
         let output = Some("connection refused".to_owned());
         assert_eq!(container.health, Some(HealthCheck { status: HealthCheckStatus::Unhealthy, output }));
         let addresses: Vec<String> = container.addresses.iter().map(|(network, ip)| format!("{network} {ip}")).collect();
-        assert_eq!(addresses, ["haloy-public 172.18.0.2", "six fd00::2"]);
+        assert_eq!(addresses, ["haloy-public 172.18.0.2", "host 127.0.0.1", "six fd00::2"]);
     }
 
     #[test]
@@ -318,6 +338,13 @@ mod tests {
         let paused = r#"{"Status":"paused","Running":true,"Paused":true,"Pid":4711,"ExitCode":0}"#;
         assert_eq!(phase(paused), Some((ContainerPhase::Paused, None, Some(4711))));
         assert_eq!(phase(r#"{"Status":"dead"}"#), Some((ContainerPhase::Other("dead".to_owned()), None, None)));
+    }
+
+    #[test]
+    fn the_hosts_network_has_an_address_while_the_container_runs() {
+        let host = |state: &str| describe(inspected(state)).unwrap().addresses.get(HOST_NETWORK).map(IpAddr::to_string);
+        assert_eq!(host(r#"{"Status":"running"}"#).as_deref(), Some("127.0.0.1"));
+        assert_eq!(host(r#"{"Status":"exited"}"#), None);
     }
 
     #[test]

@@ -83,6 +83,11 @@ impl DockerError {
         matches!(self, Self::Api { status: 409, .. })
     }
 
+    /// The engine works, and could not do this one thing.
+    pub(super) fn is_about_one(&self) -> bool {
+        matches!(self, Self::Api { .. } | Self::TimedOut { .. } | Self::Answer { .. })
+    }
+
     /// The engine no longer speaks the API version that we chose: it was replaced by another release.
     pub(super) fn refuses_version(&self) -> bool {
         matches!(self, Self::Api { status: 400, message, .. } if message.contains("client version"))

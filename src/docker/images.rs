@@ -27,6 +27,7 @@ fn describe(details: ImageInspect) -> Image {
         id: details.id.unwrap_or_default(),
         exposed_ports,
         has_healthcheck: config.healthcheck.is_some_and(|check| is_real(&check)),
+        pulled: details.repo_digests.is_some_and(|digests| !digests.is_empty()),
         size_bytes: details.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
     }
 }
@@ -57,9 +58,19 @@ mod tests {
     fn what_an_image_says_of_itself() {
         let full =
             image(r#"{"ExposedPorts":{"8080/tcp":{},"53/udp":{},"80/tcp":{}},"Healthcheck":{"Test":["CMD-SHELL","true"]},"Volumes":null}"#);
-        assert_eq!(full, Image { id: "sha256:aa".into(), exposed_ports: vec![80, 8080], has_healthcheck: true, size_bytes: 1234 });
+        let expected =
+            Image { id: "sha256:aa".into(), exposed_ports: vec![80, 8080], has_healthcheck: true, pulled: false, size_bytes: 1234 };
+        assert_eq!(full, expected);
         assert!(!image(r#"{"Healthcheck":{"Test":["NONE"]}}"#).has_healthcheck);
         let bare = image("null");
         assert!(bare.exposed_ports.is_empty() && !bare.has_healthcheck);
+    }
+
+    #[test]
+    fn an_image_of_a_registry_has_a_digest_there() {
+        let pulled =
+            |digests: &str| describe(serde_json::from_str(&format!(r#"{{"Id":"sha256:aa","RepoDigests":{digests}}}"#)).unwrap()).pulled;
+        assert!(pulled(r#"["postgres@sha256:4aea012537edfad80f98d870a36e6b90b4c09b27be7f4b4759d72db863baeebb"]"#));
+        assert!(!pulled("[]") && !pulled("null"));
     }
 }

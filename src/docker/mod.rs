@@ -12,9 +12,12 @@ mod connection;
 mod containers;
 mod error;
 mod events;
+#[cfg(all(test, unix))]
+mod fake;
 mod host;
 mod images;
 pub mod labels;
+mod listed;
 mod logs;
 mod networks;
 mod pull;

@@ -6,6 +6,7 @@ use bollard::models::{Network, NetworkCreateRequest};
 use bollard::query_parameters::ListNetworksOptionsBuilder;
 
 use super::connection::{CHANGE, Docker, LOOK};
+use super::containers::HOST_NETWORK;
 use super::error::DockerError;
 use super::{labels, volumes};
 
@@ -17,7 +18,7 @@ impl Docker {
     /// use of the name fails as ambiguous. So whoever created looks again, and all who raced remove the
     /// same surplus: of those labelled ours, everything but the oldest.
     pub async fn ensure_network(&self, name: &str) -> Result<(), DockerError> {
-        if matches!(name, "host" | "none" | "bridge" | "default") || name.starts_with("container:") {
+        if matches!(name, HOST_NETWORK | "none" | "bridge" | "default") || name.starts_with("container:") {
             return Ok(());
         }
         let mut present = self.networks(volumes::checked(name)?).await?;

@@ -38,7 +38,7 @@ pub struct Container {
     pub phase: ContainerPhase,
     /// The verdict of the image's HEALTHCHECK; none when the image has none.
     pub health: Option<HealthCheck>,
-    /// Its address in each network it is attached to, while it runs.
+    /// Its address in each network it is attached to, while it runs; 127.0.0.1 in the `host` network.
     pub addresses: BTreeMap<String, IpAddr>,
     /// How often the engine restarted it since it was created.
     pub restarts: u32,
@@ -67,6 +67,14 @@ pub enum ContainerPhase {
     Paused,
     /// Dead, or in a state that this release does not know: nothing to work with.
     Other(String),
+}
+
+/// A TCP port that something inside a container listens on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listening {
+    pub port: u16,
+    /// Nobody outside the container can reach it.
+    pub loopback_only: bool,
 }
 
 /// State of an image-defined HEALTHCHECK.
@@ -117,6 +125,9 @@ pub struct Image {
     /// TCP ports that it EXPOSEs, ascending.
     pub exposed_ports: Vec<u16>,
     pub has_healthcheck: bool,
+    /// It came from a registry or was pushed to one; an image that was only built here was not. The
+    /// containerd image store does not tell the two apart: there it is always true.
+    pub pulled: bool,
     pub size_bytes: u64,
 }
 
