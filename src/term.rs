@@ -29,7 +29,7 @@ pub fn json<T: serde::Serialize>(value: &T) {
 }
 
 /// Asks a question on stderr and reads the answer from stdin, without the end of the line. `None`
-/// at the end of input. Only for a [`Terminal::interactive`] process.
+/// at the end of input. Only where stdin is a terminal.
 pub fn ask(question: &str) -> Option<String> {
     let _ = write!(io::stderr().lock(), "{question} ");
     let mut answer = String::new();

@@ -51,7 +51,9 @@ impl Init {
         if self.json {
             term::json(&serde_json::json!({ "token": token.expose(), "config_dir": paths.config, "data_dir": paths.data }));
         } else {
-            self.show(&paths, &settings, &token, program);
+            self.show(&paths, &settings);
+            term::data(&format!("{}\n", token.expose()));
+            show_next(&self.daemon_command(&paths, program));
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -84,7 +86,7 @@ impl Init {
         }
     }
 
-    fn show(&self, paths: &ServerPaths, settings: &DaemonSettings, token: &Secret, program: &str) {
+    fn show(&self, paths: &ServerPaths, settings: &DaemonSettings) {
         let terminal = Terminal::detect();
         term::words(&format!("{} this machine is set up", terminal.green("✓")));
         term::words(&format!("  configuration  {}\n  data           {}\n", paths.config.display(), paths.data.display()));
@@ -93,11 +95,6 @@ impl Init {
             term::words(&format!("HTTP is served on port {} and HTTPS on {}, {why}\n", http.port(), https.port()));
         }
         term::words("API token, shown this once:");
-        term::data(&format!("{}\n", token.expose()));
-        term::words("\nStart the daemon:");
-        term::words(&format!("  {}", self.daemon_command(paths, program)));
-        term::words("Make the server known to the client on this machine:");
-        term::words(&format!("  haloy server add localhost {}", token.expose()));
     }
 
     /// The daemon's command line, for whoever typed `program` to get here.
@@ -109,6 +106,14 @@ impl Init {
         }
         format!("{daemon} --config-dir {} --data-dir {}", quoted(&paths.config), quoted(&paths.data))
     }
+}
+
+/// The token stands on stdout alone, so that `init > file` keeps it out of terminals and logs.
+fn show_next(daemon: &str) {
+    term::words("\nStart the daemon:");
+    term::words(&format!("  {daemon}"));
+    term::words("Make the server known to the client on this machine; it asks for the token:");
+    term::words("  haloy server add localhost --token-stdin");
 }
 
 /// Keeps an identity that is there: what it sealed can be opened with no other.

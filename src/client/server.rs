@@ -1,6 +1,6 @@
 //! `server`: the servers that this user knows, each with its token.
 
-use std::io::{self, Read as _};
+use std::io::{self, IsTerminal as _, Read as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -44,7 +44,7 @@ struct Add {
     /// API token, as `haloy admin api token` prints it on the server
     #[arg(value_name = "TOKEN", required_unless_present = "token_stdin")]
     token: Option<String>,
-    /// Read the token from standard input, where neither the shell's history nor `ps` sees it
+    /// Ask for the token, or read it from standard input: neither the shell's history nor `ps` sees it
     #[arg(long, conflicts_with = "token")]
     token_stdin: bool,
     /// Replace the token of a server that is known already
@@ -89,6 +89,9 @@ impl Add {
 }
 
 fn read_token() -> Result<Secret, ClientError> {
+    if io::stdin().is_terminal() {
+        return Ok(Secret::new(term::ask("API token:").unwrap_or_default()));
+    }
     let mut text = String::new();
     io::stdin().lock().read_to_string(&mut text).map_err(ClientError::TokenInput)?;
     Ok(Secret::new(text.trim()))

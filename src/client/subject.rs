@@ -150,6 +150,7 @@ fn api(globals: &Globals, project: Option<&Project>) -> Result<Api, ClientError>
     let folder = paths::client_config();
     let servers = Servers::load(&folder)?;
     let address = address(globals, project, &servers)?;
+    let project = project.filter(|project| speaks_for(project, &address));
     let credential = credential(&address, project, &servers)?;
     if credential.is_none() && !matches!(address, Address::Unix(_)) {
         return Err(no_token(&address, project, &folder));
@@ -169,18 +170,21 @@ fn address(globals: &Globals, project: Option<&Project>, servers: &Servers) -> R
     }
 }
 
-/// The token for a server. A token that the file holds for its own server is second choice for
-/// another server that `--server` names.
+/// The token for a server: the file's, else the one that was added.
 fn credential(address: &Address, project: Option<&Project>, servers: &Servers) -> Result<Option<Credential>, ClientError> {
-    let added = added_token(address, servers)?;
-    let Some(project) = project else { return Ok(added) };
-    let own = project.target.server.as_ref().and_then(|server| server.parse::<Address>().ok()).is_none_or(|own| own == *address);
-    if !own && added.is_some() {
-        return Ok(added);
-    }
+    let Some(project) = project else { return added_token(address, servers) };
     let token = project.target.resolve_token(&project.environment)?;
     let origin = format!("`api_token` in `{}`", project.path.display());
-    Ok(token.map(|token| Credential { token, origin }).or(added))
+    match token {
+        Some(token) => Ok(Some(Credential { token, origin })),
+        None => added_token(address, servers),
+    }
+}
+
+/// A token in a file belongs to the server that the file names: another one that `--server` names must
+/// never see it. A file that names none leaves it to the user whose token it is.
+fn speaks_for(project: &Project, address: &Address) -> bool {
+    project.target.server.as_ref().is_none_or(|server| server.parse::<Address>().is_ok_and(|own| own == *address))
 }
 
 /// The token that `haloy server add` stored for a server.

@@ -44,9 +44,10 @@ fn a_local_install_has_all_that_a_daemon_needs() {
             &format!("configuration  {}\n", config.display()),
             "API token, shown this once:\n",
             &format!("haloyd --config-dir {} --data-dir {}\n", config.display(), data.display()),
-            &format!("haloy server add localhost {token}\n"),
+            "it asks for the token:\n  haloy server add localhost --token-stdin\n",
         ],
     );
+    assert!(!run.stderr.contains(&token), "the token is on stdout alone: {}", run.stderr);
     run.ok();
     for folder in [&config, &data, &data.join("db"), &data.join("cert-storage")] {
         assert_eq!(mode(folder), 0o700, "{}", folder.display());
@@ -56,8 +57,9 @@ fn a_local_install_has_all_that_a_daemon_needs() {
     }
     has(&home.read(".config/haloy/age_identity.txt"), &["# public key: age1", "\nAGE-SECRET-KEY-1"]);
     assert!(!home.read(".config/haloy/tokens.json").contains(&token), "only the digest is kept");
-    // The line that it printed works as it is.
-    home.haloy(&["server", "add", "localhost", &token]).ok();
+    // The line that it printed works as it is; so does the token as a word.
+    home.haloy_reads(&format!("{token}\n"), &["server", "add", "localhost", "--token-stdin"]).ok();
+    home.haloy(&["server", "add", "localhost", &token, "--force"]).ok();
 }
 
 #[test]

@@ -67,10 +67,27 @@ fn the_token_of_the_configuration_comes_first() {
     assert_eq!(asked_with(&api), format!("Bearer {TOKEN}"));
     home.write(".env", "");
     has(&home.haloy(&["status"]).fails(2), &["SHOP_TOKEN"]);
-    // For another server than its own, what was added for that server comes first.
-    home.write("haloy.yaml", &config("server: other.example.com\napi_token: PATH\n"));
+}
+
+#[test]
+fn the_token_of_the_configuration_is_for_its_own_server_alone() {
+    let api = FakeApi::start();
+    let home = Home::new();
+    home.write("haloy.yaml", &config("server: other.example.com\napi_token:\n  value: haloy_of_other\n"));
+    for command in [&["status"][..], &["status", "shop"], &["version"], &["deploy"]] {
+        let args = [command, &["--server", &api.address]].concat();
+        let error = home.haloy(&args).fails(2);
+        has(&error, &[&format!("error: no API token for `{}`, looked in `", api.address), ".config/haloy/client.yaml`\n\nhint:"]);
+        assert!(!error.contains("api_token"), "the file has nothing to say about another server: {error}");
+    }
+    assert!(api.received().is_empty(), "no other server may see it");
+    home.haloy(&["server", "add", &api.address, "haloy_added"]).ok();
     home.haloy(&["status", "--server", &api.address]);
     assert_eq!(asked_with(&api), "Bearer haloy_added");
+    // A file that names no server leaves it to the user whose token it is.
+    home.write("haloy.yaml", &config(&format!("api_token:\n  value: {TOKEN}\n")));
+    home.haloy(&["status", "--server", &api.address]);
+    assert_eq!(asked_with(&api), format!("Bearer {TOKEN}"));
 }
 
 #[test]

@@ -73,3 +73,14 @@ fn help_is_coloured_on_a_terminal_alone() {
     let (code, screen) = OnTerminal::start(home.command(binary()).arg("--help").env("NO_COLOR", "1")).end();
     assert!(code == Some(0) && !screen.contains('\u{1b}'), "{screen}");
 }
+
+#[test]
+fn a_token_is_asked_for() {
+    let home = Home::new();
+    let mut add = start(&home, &["server", "add", "localhost", "--token-stdin"]);
+    add.shows("API token:");
+    add.types("haloy_typed\n");
+    let (code, screen) = add.end();
+    assert_eq!(code, Some(0), "{screen}");
+    has(&home.read(".config/haloy/.env"), &["HALOY_API_TOKEN_LOCALHOST=haloy_typed\n"]);
+}
