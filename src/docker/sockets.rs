@@ -19,11 +19,6 @@ impl Docker {
         #[cfg(not(target_os = "linux"))]
         Vec::new()
     }
-
-    /// The ports of [`Docker::listening`] alone.
-    pub fn listening_ports(container: &Container) -> Vec<u16> {
-        Self::listening(container).into_iter().map(|listening| listening.port).collect()
-    }
 }
 
 #[cfg(target_os = "linux")]

@@ -159,7 +159,7 @@ impl Executor {
     async fn newest_image(&self, reference: &ImageRef, job: Option<JobId>) -> Result<Image, StepError> {
         let here = self.look(reference.as_str()).await?;
         match here {
-            Some(image) if !false => Ok(image),
+            Some(image) if !image.pulled => Ok(image),
             Some(image) => match self.pull(reference, job).await {
                 Ok(()) => Ok(self.look(reference.as_str()).await?.unwrap_or(image)),
                 Err(error) => {

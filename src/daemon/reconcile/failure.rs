@@ -1,10 +1,8 @@
 //! The report on a failed rollout: which container, what it said, what to do about it.
 
-use std::num::NonZeroU16;
-
 use futures_util::StreamExt as _;
 
-use super::execute::StepError;
+use super::execute::{StepError, health_path};
 use super::plan::Cause;
 use crate::daemon::store::Release;
 use crate::docker::{Container, ContainerPhase, Docker, LogQuery};
@@ -27,9 +25,7 @@ pub async fn diagnose(
         return Failure { reason, hint: None, container: None };
     };
     let report = report(docker, container, probe).await;
-    let reason = reason(cause, release, container, &report);
-    let port = release.prepared.as_ref().map(|prepared| prepared.port);
-    Failure { hint: hint(&report, release, port), reason, container: Some(report) }
+    Failure { reason: reason(cause, release, container, &report), hint: hint(&report, release, container), container: Some(report) }
 }
 
 /// A step that repeating cannot help.
@@ -49,7 +45,7 @@ async fn report(docker: &Docker, container: &Container, probe: Option<ProbeRepor
         exit_code,
         out_of_memory,
         restarts: container.restarts,
-        listening_ports: Docker::listening_ports(container),
+        listening_ports: Docker::listening(container).iter().map(|listening| listening.port).collect(),
         probe,
         log_tail: log_tail(docker, container).await,
     }
@@ -76,20 +72,33 @@ fn reason(cause: &Cause, release: &Release, container: &Container, report: &Cont
     }
 }
 
-fn hint(report: &ContainerReport, release: &Release, port: Option<NonZeroU16>) -> Option<String> {
-    let wrong_port = port.filter(|port| !report.listening_ports.is_empty() && !report.listening_ports.contains(&port.get()));
+/// The next thing to do, by what was seen and by how the app is checked.
+fn hint(report: &ContainerReport, release: &Release, container: &Container) -> Option<String> {
+    let attach = "look at the log lines above, or run the image with `docker run` to see it fail".to_owned();
     if report.out_of_memory {
-        return Some("give the server more memory, or let the app use less".to_owned());
-    }
-    if let (Some(port), Some(listening)) = (wrong_port, report.listening_ports.first()) {
-        return Some(format!("the app listens on port {listening}, not {port}: set `port: {listening}` in haloy.yaml"));
+        return Some("see what the server has left with `free -m`".to_owned());
     }
     if report.exit_code.is_some() {
-        return Some("the log lines above are the app's last words".to_owned());
+        return Some(attach);
     }
-    if report.listening_ports.is_empty() {
-        return port.map(|port| format!("nothing in the container listens on a port: the app must listen on 0.0.0.0:{port}"));
+    if container.health.is_some() {
+        return Some(format!("run the image's HEALTHCHECK by hand: `docker inspect {}` shows it", report.name));
     }
-    let path = release.spec.health_check_path.as_deref().unwrap_or("/");
-    Some(format!("the app must answer `GET {path}` with 2xx or 3xx; set `health_check_path` or `deploy_timeout` in haloy.yaml"))
+    let path = health_path(&release.spec);
+    let port = release.prepared.as_ref().map(|prepared| prepared.port.get()).filter(|_| path.is_some() || release.spec.port.is_some())?;
+    let listening = Docker::listening(container);
+    let others = || listening.iter().find(|l| !l.loopback_only);
+    match (listening.iter().find(|l| l.port == port), path) {
+        (Some(ours), _) if ours.loopback_only => {
+            Some(format!("the app listens on 127.0.0.1:{port} alone: let it listen on 0.0.0.0:{port}"))
+        }
+        (Some(_), Some(path)) => Some(format!(
+            "the app must answer `GET {path}` with 2xx or 3xx: set `health_check_path`, or `deploy_timeout` when it needs longer, in haloy.yaml"
+        )),
+        (Some(_), None) => Some("set `deploy_timeout` in haloy.yaml when the app needs longer to start".to_owned()),
+        (None, _) => Some(match others() {
+            Some(other) => format!("the app listens on port {}, not {port}: set `port: {}` in haloy.yaml", other.port, other.port),
+            None => format!("nothing in the container listens on a port: the app must listen on 0.0.0.0:{port}"),
+        }),
+    }
 }

@@ -20,10 +20,12 @@ use crate::wire::{AppSpec, JobId, Replica, ReplicaHealth, Strategy};
 pub struct Memory {
     /// When each container was first seen out of the table.
     left_at: BTreeMap<ContainerId, Millis>,
+    /// When each container was first seen in it.
+    entered_at: BTreeMap<ContainerId, Millis>,
     free_since: BTreeMap<DeployId, Millis>,
     /// Which start of each container was seen last: another start is another life.
     lives: BTreeMap<ContainerId, Option<Timestamp>>,
-    /// In the table with an earlier life; until they have left it, they count as out of it.
+    /// In the table because of an earlier life.
     reborn: BTreeSet<ContainerId>,
     job_since: BTreeMap<JobId, Millis>,
 }
@@ -34,8 +36,10 @@ impl Memory {
         let other_life = |c: &Container| self.lives.get(&c.id).is_some_and(|life| *life != c.started_at);
         let reborn = containers.iter().filter(|c| routed.contains(&c.id) && (self.reborn.contains(&c.id) || other_life(c)));
         self.reborn = reborn.map(|c| c.id.clone()).collect();
-        let outside = containers.iter().filter(|c| !routed.contains(&c.id) || self.reborn.contains(&c.id));
-        self.left_at = outside.map(|c| (c.id.clone(), self.left_at.get(&c.id).copied().unwrap_or(now))).collect();
+        let (inside, outside): (Vec<_>, Vec<_>) = containers.iter().partition(|c| routed.contains(&c.id));
+        self.left_at = outside.iter().map(|c| (c.id.clone(), self.left_at.get(&c.id).copied().unwrap_or(now))).collect();
+        let entered = |c: &Container| self.entered_at.get(&c.id).copied().filter(|_| !other_life(c)).unwrap_or(now);
+        self.entered_at = inside.iter().map(|c| (c.id.clone(), entered(c))).collect();
         self.lives = containers.iter().map(|c| (c.id.clone(), c.started_at)).collect();
 
         let free = intents.iter().filter_map(|i| i.rollout.as_ref()).filter(|r| is_free(r, containers));
@@ -92,6 +96,8 @@ pub fn seen(container: &Container, app: &AppIntent, monitor: &Monitor, memory: &
         restarts: container.restarts,
         addressed: release_of(app, container).is_none_or(|r| r.spec.domains.is_empty() || address(container, r).is_some()),
         left_at: memory.left_at.get(&container.id).copied(),
+        entered_at: memory.entered_at.get(&container.id).copied(),
+        reborn: memory.reborn.contains(&container.id),
         in_flight: proxy.in_flight(&backend_id(&container.id)),
     }
 }

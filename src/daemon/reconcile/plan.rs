@@ -8,7 +8,8 @@
 //!
 //! 1. Only a deployment that was once complete serves.
 //! 2. Newcomers take over all at once, when every replica is ready. Until then both sides are kept whole.
-//! 3. A rollout that crashes or misses its deadline fails; what served never left.
+//! 3. A rollout that crashes or misses its deadline fails; what served never left. The newcomers are
+//!    on probation for a second after they took over: if one crashes then, the old ones serve again.
 //! 4. Nothing is stopped unless it is out of the table and drained.
 //! 5. `replace` stops the old version first and brings it back when the new one fails.
 //! 6. When every replica fails its check, all running ones serve: a wrong check must not take an app down.
@@ -26,6 +27,9 @@ pub const SETTLE: Millis = 1_000;
 
 /// How often a container may crash during its rollout.
 pub const CRASHES: u32 = 3;
+
+/// For what is left of an app of which no deployment is known any more.
+const DRAIN: Millis = 30_000;
 
 /// While something drains, look again this often at first, then less and less: requests ending is no event.
 const DRAIN_POLL: Millis = 100;
@@ -75,6 +79,10 @@ pub struct Seen {
     pub addressed: bool,
     /// Since when it is out of the published table; none while it is in.
     pub left_at: Option<Millis>,
+    /// Since when it is in the published table with its present process; none while it is out.
+    pub entered_at: Option<Millis>,
+    /// It is in the table because of a process that has ended since: nothing is known of the new one.
+    pub reborn: bool,
     /// Requests that have not ended.
     pub in_flight: u64,
 }
@@ -193,9 +201,9 @@ impl View<'_> {
 
     fn is_ready(&self, c: &Seen, wanted: &Wanted) -> bool {
         match c.fitness {
-            _ if c.state != State::Running => false,
+            _ if c.state != State::Running || !c.addressed => false,
             // One that is routed already was ready before: a restarted daemon takes its word for it.
-            Fitness::Passing { .. } | Fitness::Unknown if c.left_at.is_none() => true,
+            Fitness::Passing { .. } | Fitness::Unknown if c.left_at.is_none() && !c.reborn => true,
             Fitness::Passing { since } => self.now.saturating_sub(since) >= wanted.min_ready,
             Fitness::Unknown => false,
             Fitness::Failing => false,
@@ -219,7 +227,7 @@ impl View<'_> {
 
     fn fit_to_serve(&self, keep: &Wanted) -> Vec<&Seen> {
         let running: Vec<&Seen> = self.members(keep).filter(|c| c.state == State::Running).collect();
-        let unknown_but_routed = |c: &Seen| c.fitness == Fitness::Unknown && c.left_at.is_none();
+        let unknown_but_routed = |c: &Seen| c.fitness == Fitness::Unknown && c.left_at.is_none() && !c.reborn;
         let fit: Vec<&Seen> =
             running.iter().copied().filter(|c| matches!(c.fitness, Fitness::Passing { .. }) || unknown_but_routed(c)).collect();
         if fit.is_empty() { running.into_iter().filter(|c| c.fitness == Fitness::Failing).collect() } else { fit }
@@ -292,14 +300,15 @@ impl View<'_> {
     /// Whoever replaces it knows how patient the app is.
     fn drain_timeout(&self) -> Millis {
         let newest = self.intent.serving.as_ref().or(self.rollout());
-        newest.map_or(0, |wanted| wanted.drain_timeout)
+        newest.map_or(DRAIN, |wanted| wanted.drain_timeout)
     }
 
     /// Rule 3, and how far the job is.
     fn verdict(&self, complete: bool) -> Verdict {
         let Some((kind, since)) = self.intent.job else { return Verdict::Idle };
         match (kind, self.rollout(), self.keep()) {
-            (_, Some(_), _) if complete => Verdict::Promote,
+            (_, Some(rollout), _) if complete && self.is_proven(rollout) => Verdict::Promote,
+            (_, Some(_), _) if complete => Verdict::Working(Phase::Switching),
             (_, Some(rollout), _) => match self.crashed(rollout) {
                 Some(crashed) => Verdict::Fail(Cause::Crashed(crashed)),
                 None if rollout.prepared => self.judge_rollout(rollout),
@@ -311,8 +320,15 @@ impl View<'_> {
         }
     }
 
+    /// The newcomers have served for long enough that one request has told them from a broken version.
+    fn is_proven(&self, rollout: &Wanted) -> bool {
+        let proven = |c: &Seen| c.entered_at.is_some_and(|at| self.now.saturating_sub(at) >= SETTLE);
+        self.members(rollout).all(proven)
+    }
+
     fn crashed(&self, rollout: &Wanted) -> Option<ContainerId> {
-        self.members(rollout).find(|c| c.restarts >= CRASHES).map(|c| c.id.clone())
+        let while_serving = |c: &Seen| c.entered_at.is_some() && matches!(c.state, State::Restarting | State::Exited | State::Broken);
+        self.members(rollout).find(|c| c.restarts >= CRASHES || while_serving(c)).map(|c| c.id.clone())
     }
 
     /// A `replace` whose old version does not stop fails; its own time begins when it may start.
@@ -378,7 +394,9 @@ impl View<'_> {
                 _ => None,
             })
         });
-        drains.chain(deadline).chain(ready).min()
+        let proven = self.rollout().into_iter().flat_map(|rollout| self.members(rollout));
+        let proven = proven.map(|c| c.entered_at.unwrap_or(self.now) + SETTLE).filter(|at| *at > self.now);
+        drains.chain(deadline).chain(ready).chain(proven).min()
     }
 
     /// A container that is to leave is looked at until its drain is over; then its step goes on by itself.

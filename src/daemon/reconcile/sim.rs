@@ -27,7 +27,7 @@
 //! - min_ready is ignored (0)
 //! - unknown health counts as unfit while routed (47)
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::plan::{CRASHES, Cause, Fitness, Intent, Millis, Plan, SETTLE, Seen, State, Step, Verdict, Wanted, plan};
 use crate::daemon::store::RunState;
@@ -137,6 +137,9 @@ struct World {
     passing_since: BTreeMap<ContainerId, Millis>,
     checked: BTreeMap<ContainerId, Fitness>,
     left_at: BTreeMap<ContainerId, Millis>,
+    entered_at: BTreeMap<ContainerId, Millis>,
+    lives: BTreeMap<ContainerId, Millis>,
+    reborn: BTreeSet<ContainerId>,
     // The judge.
     next: u64,
     last_hurt: Millis,
@@ -160,6 +163,9 @@ impl World {
             passing_since: BTreeMap::new(),
             checked: BTreeMap::new(),
             left_at: BTreeMap::new(),
+            entered_at: BTreeMap::new(),
+            lives: BTreeMap::new(),
+            reborn: BTreeSet::new(),
             next: 0,
             last_hurt: 0,
             promoted: 0,
@@ -270,6 +276,9 @@ impl World {
         self.passing_since.clear();
         self.checked.clear();
         self.left_at.clear();
+        self.entered_at.clear();
+        self.lives.clear();
+        self.reborn.clear();
         let now = self.now;
         if let Some(rollout) = &mut self.intent.rollout {
             rollout.free_since = None;
@@ -374,11 +383,20 @@ impl World {
 
     fn observe(&mut self) -> Vec<Seen> {
         for c in &self.containers {
-            if self.table.contains(&c.id) {
-                self.left_at.remove(&c.id);
-            } else {
-                self.left_at.entry(c.id.clone()).or_insert(self.now);
+            let routed = self.table.contains(&c.id);
+            let other_life = self.lives.insert(c.id.clone(), c.started_at).is_some_and(|life| life != c.started_at);
+            if routed && other_life {
+                self.reborn.insert(c.id.clone());
+            } else if !routed {
+                self.reborn.remove(&c.id);
             }
+            if other_life {
+                self.entered_at.remove(&c.id);
+            }
+            let (now_in, before) =
+                if routed { (&mut self.entered_at, &mut self.left_at) } else { (&mut self.left_at, &mut self.entered_at) };
+            before.remove(&c.id);
+            now_in.entry(c.id.clone()).or_insert(self.now);
         }
         self.containers
             .iter()
@@ -391,6 +409,8 @@ impl World {
                 restarts: c.restarts,
                 addressed: c.state == State::Running,
                 left_at: self.left_at.get(&c.id).copied(),
+                entered_at: self.entered_at.get(&c.id).copied(),
+                reborn: self.reborn.contains(&c.id),
                 in_flight: self.requests.iter().filter(|(id, _)| *id == c.id).count() as u64,
             })
             .collect()
@@ -531,7 +551,8 @@ impl World {
     fn newcomers_waited(&self) -> Result<(), String> {
         let rollout = self.intent.rollout.as_ref().ok_or("promoted nothing")?;
         let mut members = self.containers.iter().filter(|c| c.deployment == rollout.id);
-        match members.find(|c| self.now - c.started_at < BOOT + rollout.min_ready) {
+        // A daemon that restarted takes the word of the table for one that crashed meanwhile.
+        match members.find(|c| c.restarts == 0 && self.now - c.started_at < BOOT + rollout.min_ready) {
             Some(early) => Err(format!("{:?} serves before it was ready for long enough", early.id)),
             None => Ok(()),
         }

@@ -122,8 +122,8 @@ async fn what_the_store_refuses_has_its_status_code_and_hint() {
         assert_eq!((problem.code, problem.title.as_str()), (Code::NotFound, "there is no app `shop` on this server"));
         assert!(problem.hint.is_some_and(|hint| hint.contains("haloy deploy")));
     }
-    assert_eq!(server.post("/v1/apps/shop/restart", "").await.problem(409).code, Code::Conflict);
-    assert_eq!(server.post("/v1/apps/shop/rollback", "").await.problem(409).code, Code::Conflict);
+    assert_eq!(server.post("/v1/apps/shop/restart", "").await.problem(404).code, Code::NotFound);
+    assert_eq!(server.post("/v1/apps/shop/rollback", "").await.problem(404).code, Code::NotFound);
 
     server.deploy_complete("shop").await;
     let nowhere = json!({ "deployment": DeployId::from_number(20200101000000) });

@@ -66,6 +66,8 @@ fn container(text: &str) -> Seen {
         restarts: 0,
         addressed: true,
         left_at: Some(NOW - 60_000),
+        entered_at: None,
+        reborn: false,
         in_flight: 0,
     };
     for word in words {
@@ -81,7 +83,9 @@ fn container(text: &str) -> Seen {
                 "broken" => seen.state = State::Broken,
                 "passing" => seen.fitness = Fitness::Passing { since: NOW - 1_000 },
                 "failing" => seen.fitness = Fitness::Failing,
-                "in" => seen.left_at = None,
+                "in" => (seen.left_at, seen.entered_at) = (None, Some(NOW - 1_000)),
+                "just_in" => (seen.left_at, seen.entered_at) = (None, Some(NOW - 999)),
+                "reborn" => seen.reborn = true,
                 "busy" => seen.in_flight = 1,
                 "unaddressed" => seen.addressed = false,
                 other => panic!("unknown word {other}"),
@@ -120,15 +124,26 @@ fn a_first_deployment_is_prepared_launched_checked_and_promoted() {
     check("rollout 1x2 job=deploy", &[], "[] [launch 1/1, launch 1/2] starting");
     check("rollout 1x2 job=deploy", &["1/1 created", "1/2 running"], "[] [start 1/1] starting");
     check("rollout 1x2 job=deploy", &["1/1 running passing", "1/2 running"], "[] [] checking");
-    check("rollout 1x2 job=deploy", &["1/1 passing", "1/2 passing"], "[1/1 1/2] [] promote");
+    check("rollout 1x2 job=deploy", &["1/1 passing", "1/2 passing"], "[1/1 1/2] [] switching");
+    check("rollout 1x2 job=deploy", &["1/1 passing in", "1/2 passing in"], "[1/1 1/2] [] promote");
 }
 
 #[test]
 fn the_old_version_serves_until_every_newcomer_is_ready() {
     let old = "1/1 passing in";
     check("serving 1x1 rollout 2x2 job=deploy", &[old, "2/1 passing", "2/2"], "[1/1] [] checking");
-    check("serving 1x1 rollout 2x2 job=deploy", &[old, "2/1 passing", "2/2 passing"], "[2/1 2/2] [] promote");
+    check("serving 1x1 rollout 2x2 job=deploy", &[old, "2/1 passing", "2/2 passing"], "[2/1 2/2] [] switching");
+    check("serving 1x1 rollout 2x1 job=deploy", &["1/1 passing out=999", "2/1 passing just_in"], "[2/1] [] switching");
+    check("serving 1x1 rollout 2x1 job=deploy", &["1/1 passing out=1000", "2/1 passing in"], "[2/1] [] promote");
     check("serving 1x1 rollout 2x1 min_ready job=deploy", &[old, "2/1 passing"], "[1/1] [] checking");
+}
+
+#[test]
+fn newcomers_that_crash_right_after_they_took_over_are_sent_away() {
+    let old = "1/1 passing out=500";
+    check("serving 1x1 rollout 2x1 job=deploy", &[old, "2/1 restarting restarts=1 just_in"], "[1/1] [] fail: 2/1 crashed");
+    check("serving 1x1 rollout 2x1 job=deploy", &[old, "2/1 failing just_in"], "[1/1] [] checking");
+    check("serving 1x1 rollout 2x1 job=deploy", &[old, "2/1 passing restarts=1 just_in"], "[2/1] [] switching");
 }
 
 #[test]
@@ -164,7 +179,7 @@ fn replace_stops_first_and_brings_back_when_the_new_one_fails() {
     check(start, &["1/1 passing in"], "[] [] starting");
     check(start, &["1/1 passing out=1000"], "[] [stop 1/1] starting");
     check(start, &["1/1 exited out=1500"], "[] [launch 2/1] starting");
-    check(start, &["1/1 exited", "2/1 passing"], "[2/1] [] promote");
+    check(start, &["1/1 exited", "2/1 passing in"], "[2/1] [] promote");
     check("serving 1x1", &["1/1 exited", "2/1"], "[] [start 1/1, retire 2/1] idle");
 }
 
@@ -195,6 +210,7 @@ fn health_decides_who_serves_but_never_empties_the_table() {
     check("serving 1x2", &["1/1 failing in", "1/2 failing in"], "[1/1 1/2] [] idle");
     check("serving 1x2", &["1/1 in", "1/2 in"], "[1/1 1/2] [] idle");
     check("serving 1x1", &["1/1"], "[] [] idle");
+    check("serving 1x2", &["1/1 passing in", "1/2 in reborn"], "[1/1] [] idle");
     check("serving 1x1", &["1/1 passing unaddressed"], "[] [] idle");
 }
 
@@ -224,6 +240,6 @@ fn whoever_is_to_leave_is_looked_at_again_soon() {
 #[test]
 fn a_stopped_app_can_be_deployed_and_stays_stopped_when_that_fails() {
     check("serving 1x1 rollout 2x1 stopped job=deploy", &["1/1 exited", "2/1"], "[] [] checking");
-    check("serving 1x1 rollout 2x1 stopped job=deploy", &["1/1 exited", "2/1 passing"], "[2/1] [] promote");
+    check("serving 1x1 rollout 2x1 stopped job=deploy", &["1/1 exited", "2/1 passing in"], "[2/1] [] promote");
     check("serving 1x1 stopped", &["1/1 exited", "2/1"], "[] [retire 2/1] idle");
 }
