@@ -26,6 +26,8 @@ const INSPECTIONS: usize = 8;
 const IMPATIENT: Duration = Duration::from_secs(1);
 /// What the engine may take beyond a container's stop timeout: it kills, waits and tidies up.
 const STOP_MARGIN: Duration = Duration::from_secs(30);
+/// The engine's own, for containers that were created without one.
+const ENGINES_STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// The network mode without a network of its own; the engine reserves the name.
 pub(super) const HOST_NETWORK: &str = "host";
 /// The time of a container that was never started, as the engine writes it.
@@ -144,11 +146,19 @@ impl Docker {
         self.call("start container", id.short(), CHANGE, |client| async move { client.start_container(&id.0, None).await }).await
     }
 
-    /// Asks the container to stop and kills it after `timeout`. Stopped or gone is success.
-    pub async fn stop(&self, id: &ContainerId, timeout: Duration) -> Result<(), DockerError> {
-        let seconds = i32::try_from(whole_seconds(timeout)).unwrap_or(i32::MAX);
-        let options = StopContainerOptionsBuilder::new().t(seconds).build();
-        let deadline = timeout.saturating_add(STOP_MARGIN);
+    /// Asks the container to stop and kills it after `timeout`; after its own, with which it was created,
+    /// when none is given. Stopped or gone is success.
+    pub async fn stop(&self, id: &ContainerId, timeout: Option<Duration>) -> Result<(), DockerError> {
+        let mut options = StopContainerOptionsBuilder::new();
+        if let Some(timeout) = timeout {
+            options = options.t(i32::try_from(whole_seconds(timeout)).unwrap_or(i32::MAX));
+        }
+        let options = options.build();
+        let patience = match timeout {
+            Some(timeout) => timeout,
+            None => self.stop_timeout(id).await?,
+        };
+        let deadline = patience.saturating_add(STOP_MARGIN);
         let stopped = self
             .call("stop container", id.short(), deadline, |client| {
                 let options = options.clone();
@@ -159,6 +169,18 @@ impl Docker {
             Err(error) if error.is_not_found() => Ok(()),
             answer => answer,
         }
+    }
+
+    /// How long the engine waits between asking and killing, when nobody tells it.
+    async fn stop_timeout(&self, id: &ContainerId) -> Result<Duration, DockerError> {
+        let own = match self.inspect(&id.0, LOOK).await {
+            Ok(details) => details.config.and_then(|config| config.stop_timeout),
+            // Stopping it will tell whether it is gone; one that cannot be inspected can be stopped.
+            Err(error) if error.is_not_found() => None,
+            Err(error) if error.is_about_one() => return Ok(CHANGE),
+            Err(error) => return Err(error),
+        };
+        Ok(own.and_then(|seconds| u64::try_from(seconds).ok()).map_or(ENGINES_STOP_TIMEOUT, Duration::from_secs))
     }
 
     /// Removes the container, running or not, with its anonymous volumes. Gone, or being removed by
@@ -381,5 +403,27 @@ mod tests {
             body["HostConfig"]["LogConfig"],
             serde_json::json!({"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}})
         );
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_container_stops_by_its_own_timeout_unless_told_otherwise() {
+        use crate::docker::fake::FakeEngine;
+
+        let engine = FakeEngine::start(|question| match question {
+            "GET /containers/patient/json" => (200, r#"{"Config":{"StopTimeout":600}}"#.to_owned()),
+            "GET /containers/broken/json" => (500, r#"{"message":"RWLayer is unexpectedly nil"}"#.to_owned()),
+            _ if question.starts_with("POST") && !question.contains("gone") => (204, String::new()),
+            _ => (404, r#"{"message":"No such container"}"#.to_owned()),
+        });
+        let id = |id: &str| ContainerId(id.to_owned());
+        assert_eq!(engine.docker.stop_timeout(&id("patient")).await.unwrap(), Duration::from_secs(600));
+        for name in ["patient", "broken", "gone"] {
+            engine.docker.stop(&id(name), None).await.unwrap();
+        }
+        engine.docker.stop(&id("patient"), Some(Duration::from_millis(1500))).await.unwrap();
+        let asked = engine.asked("POST");
+        let asked: Vec<_> = asked.iter().map(|asked| asked.trim_start_matches("POST /containers/").trim_end_matches('?')).collect();
+        assert_eq!(asked, ["patient/stop", "broken/stop", "gone/stop", "patient/stop?t=2"]);
     }
 }

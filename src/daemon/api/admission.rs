@@ -10,6 +10,9 @@ use crate::wire::{AppSpec, DeployRequest, EnvValue, Mount, MountSource};
 /// More containers of one app than this are a slip of the keyboard.
 const MAX_REPLICAS: u16 = 100;
 
+/// Characters in a line of the history that the client words: a name, a commit.
+const LONGEST_NOTE: usize = 256;
+
 /// Refuses a deploy that breaks a rule, with all the rules that it breaks.
 pub fn check(app: &AppName, request: &DeployRequest) -> Result<(), Refusal> {
     if request.spec.name != *app {
@@ -19,6 +22,8 @@ pub fn check(app: &AppName, request: &DeployRequest) -> Result<(), Refusal> {
     let mut mistakes = Vec::new();
     check_spec(&request.spec, &mut mistakes);
     check_env(&request.spec, &request.env, &mut mistakes);
+    check_note("performer", request.performer.as_deref(), &mut mistakes);
+    check_note("git_commit", request.git_commit.as_deref(), &mut mistakes);
     if mistakes.is_empty() {
         return Ok(());
     }
@@ -34,6 +39,10 @@ fn check_spec(spec: &AppSpec, mistakes: &mut Vec<String>) {
     }
     if spec.deploy_timeout == 0 {
         mistakes.push("`spec.deploy_timeout`: at least 1 second".to_owned());
+    }
+    if spec.deploy_timeout > 0 && spec.min_ready_seconds >= spec.deploy_timeout {
+        let timeout = spec.deploy_timeout;
+        mistakes.push(format!("`spec.min_ready_seconds`: shorter than `spec.deploy_timeout` ({timeout} seconds)"));
     }
     if spec.health_check_path.as_deref().is_some_and(|path| !is_path(path)) {
         mistakes.push("`spec.health_check_path`: begins with `/` and is written as in a URL".to_owned());
@@ -99,6 +108,12 @@ fn check_env(spec: &AppSpec, values: &[EnvValue], mistakes: &mut Vec<String>) {
     }
 }
 
+fn check_note(field: &str, note: Option<&str>, mistakes: &mut Vec<String>) {
+    if note.is_some_and(|note| note.chars().count() > LONGEST_NOTE) {
+        mistakes.push(format!("`{field}`: at most {LONGEST_NOTE} characters"));
+    }
+}
+
 fn is_path(path: &str) -> bool {
     path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic() && b != b'#')
 }
@@ -135,12 +150,13 @@ mod tests {
         let mut request = json!({
             "spec": {
                 "name": "shop", "image": "shop:1", "replicas": 2, "health_check_path": "/health?full=1",
-                "acme_email": "kim@example.com", "deploy_timeout": 60,
+                "acme_email": "kim@example.com", "min_ready_seconds": 59, "deploy_timeout": 60,
                 "domains": [{ "domain": "shop.example.com", "aliases": ["www.example.com"] }],
                 "env": [{ "name": "A", "source": "value" }, { "name": "_b1", "source": { "env": "B" } }],
                 "volumes": [{ "source": { "volume": "data" }, "target": "/data" }, { "source": { "host": "/srv" }, "target": "/srv", "options": "ro,z" }],
             },
             "env": [{ "name": "A", "value": "hunter2" }, { "name": "_b1", "value": "" }],
+            "performer": "ö".repeat(256), "git_commit": "abc123",
         });
         change(&mut request);
         let request = serde_json::from_value(request).expect("request");
@@ -164,6 +180,9 @@ mod tests {
             ("/spec/replicas", json!(1000), "`spec.replicas`: 1 to 100"),
             ("/spec/acme_email", json!("kim"), "`spec.acme_email`: it is not an e-mail address"),
             ("/spec/deploy_timeout", json!(0), "`spec.deploy_timeout`: at least 1 second"),
+            ("/spec/min_ready_seconds", json!(60), "`spec.min_ready_seconds`: shorter than `spec.deploy_timeout` (60 seconds)"),
+            ("/performer", json!("k".repeat(257)), "`performer`: at most 256 characters"),
+            ("/git_commit", json!("a".repeat(257)), "`git_commit`: at most 256 characters"),
             ("/spec/health_check_path", json!("health"), "`spec.health_check_path`: begins with `/`"),
             ("/spec/health_check_path", json!("/he alth"), "as in a URL"),
             ("/spec/domains/0/aliases/0", json!("shop.example.com"), "`shop.example.com` is there twice"),

@@ -99,7 +99,11 @@ impl From<StoreError> for Refusal {
                 let title = format!("could not {action}: the server's disk is full");
                 Self::internal(StatusCode::INSUFFICIENT_STORAGE, title, &error)
             }
-            _ => Self::internal(StatusCode::INTERNAL_SERVER_ERROR, error.to_string(), &error),
+            StoreError::Open { .. }
+            | StoreError::Folder(_)
+            | StoreError::Newer { .. }
+            | StoreError::Query { .. }
+            | StoreError::Damaged { .. } => Self::internal(StatusCode::INTERNAL_SERVER_ERROR, error.to_string(), &error),
         };
         match error.hint() {
             Some(hint) => refusal.hint(hint),

@@ -104,9 +104,9 @@ impl Executor {
             Work::Prepare { release, job } => self.prepare(&release, job).await,
             Work::Launch { release, slot } => self.launch(&release, slot).await,
             Work::Start(id) => self.docker.start(&id).await.map_err(docker("start a container")),
-            Work::Stop { id, timeout } => self.docker.stop(&id, timeout).await.map_err(docker("stop a container")),
+            Work::Stop { id, timeout } => self.docker.stop(&id, Some(timeout)).await.map_err(docker("stop a container")),
             Work::Retire { id, timeout } => {
-                self.docker.stop(&id, timeout).await.map_err(docker("stop a container"))?;
+                self.docker.stop(&id, Some(timeout)).await.map_err(docker("stop a container"))?;
                 self.docker.remove(&id).await.map_err(docker("remove a container"))
             }
         }

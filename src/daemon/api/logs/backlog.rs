@@ -5,29 +5,29 @@ use std::pin::Pin;
 use futures_util::{Stream, StreamExt as _};
 use jiff::Timestamp;
 
-use super::{Marks, Teller, Wanted};
+use super::{Marks, Speaker, Teller, Wanted};
 use crate::daemon::api::Api;
-use crate::docker::{Container, DockerError, LogQuery, OutputLine};
+use crate::docker::{DockerError, LogQuery, OutputLine};
 
 /// Tells the lines that are there and returns up to where.
-pub async fn tell(api: &Api, wanted: &Wanted, containers: &[Container], teller: &Teller) -> Marks {
+pub async fn tell(api: &Api, wanted: &Wanted, speakers: &[Speaker], teller: &Teller) -> Marks {
     let query = LogQuery { tail: wanted.tail, since: wanted.since, follow: false };
-    let mut sources: Vec<Source<'_>> = containers
+    let mut sources: Vec<Source<'_>> = speakers
         .iter()
-        .map(|container| Source {
-            container,
-            lines: Box::pin(api.docker.logs(&container.id, query.clone())),
+        .map(|speaker| Source {
+            speaker,
+            lines: Box::pin(api.docker.logs(&speaker.id, query.clone())),
             head: None,
             ended: false,
             told_until: None,
         })
         .collect();
     merge(&mut sources, teller).await;
-    sources.into_iter().map(|source| (source.container.id.clone(), source.told_until.unwrap_or(wanted.asked_at))).collect()
+    sources.into_iter().map(|source| (source.speaker.id.clone(), source.told_until.unwrap_or(wanted.asked_at))).collect()
 }
 
 struct Source<'a> {
-    container: &'a Container,
+    speaker: &'a Speaker,
     lines: Pin<Box<dyn Stream<Item = Result<OutputLine, DockerError>> + Send>>,
     /// Its next line.
     head: Option<OutputLine>,
@@ -45,7 +45,7 @@ async fn merge(sources: &mut [Source<'_>], teller: &Teller) {
         let Some(first) = heads.min_by_key(|source| source.head.as_ref().and_then(|line| line.at)) else { return };
         if let Some(line) = first.head.take() {
             first.told_until = line.at.max(first.told_until);
-            teller.line(first.container, line).await;
+            teller.line(first.speaker, line).await;
         }
     }
 }
@@ -58,7 +58,7 @@ impl Source<'_> {
                 Some(Ok(line)) => self.head = Some(line),
                 Some(Err(error)) => {
                     self.ended = true;
-                    teller.failure(self.container, error).await;
+                    teller.failure(self.speaker, error).await;
                 }
                 None => self.ended = true,
             }

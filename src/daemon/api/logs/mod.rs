@@ -22,6 +22,7 @@ use super::jobs::KEEP_ALIVE;
 use super::parameters::{Moment, Parameters, Segment, Tail};
 use super::refusal::Refusal;
 use super::{Api, Context, apps};
+use crate::daemon::overview::Watched;
 use crate::docker::{Container, ContainerId, DockerError, OutputLine};
 use crate::names::{AppName, DeployId};
 use crate::wire::{LogLine, Problem};
@@ -65,17 +66,17 @@ pub async fn stream(
 ) -> Result<Sse<impl Stream<Item = Result<sse::Event, axum::Error>>>, Refusal> {
     apps::require(&context.api, &app).await?;
     let wanted = Wanted::new(app, query);
-    let containers = wanted.containers(&context.api).await?;
+    let speakers = wanted.speakers(&context.api).await?;
     let (teller, told) = mpsc::channel(AHEAD);
     let told = stream::unfold(told, async |mut told| told.recv().await.map(|one| (one, told)));
-    let work = tell(context.api, wanted, containers, Teller(teller)).into_stream().filter_map(async |()| None);
+    let work = tell(context.api, wanted, speakers, Teller(teller)).into_stream().filter_map(async |()| None);
     let events = stream::select(told, work).map(Told::into_event).take_until(context.stop.cancelled_owned());
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
 /// Reads for one client, to the end or for as long as it stays.
-async fn tell(api: Arc<Api>, wanted: Wanted, containers: Vec<Container>, teller: Teller) {
-    let marks = backlog::tell(&api, &wanted, &containers, &teller).await;
+async fn tell(api: Arc<Api>, wanted: Wanted, speakers: Vec<Speaker>, teller: Teller) {
+    let marks = backlog::tell(&api, &wanted, &speakers, &teller).await;
     if wanted.follow {
         following::tell(&api, &wanted, marks, &teller).await;
     }
@@ -109,10 +110,35 @@ impl Wanted {
         }
     }
 
-    async fn containers(&self, api: &Api) -> Result<Vec<Container>, DockerError> {
-        let mut containers = api.docker.containers().await?;
-        containers.retain(|c| c.owner.app == self.app && self.deployment.is_none_or(|id| c.owner.deployment == id));
-        Ok(containers)
+    /// The containers that the engine has at this moment.
+    async fn speakers(&self, api: &Api) -> Result<Vec<Speaker>, DockerError> {
+        let containers = api.docker.containers().await?;
+        Ok(containers.into_iter().filter(|c| c.owner.app == self.app && self.wants(c.owner.deployment)).map(Speaker::from).collect())
+    }
+
+    fn wants(&self, deployment: DeployId) -> bool {
+        self.deployment.is_none_or(|id| deployment == id)
+    }
+}
+
+/// A container whose lines are told.
+struct Speaker {
+    id: ContainerId,
+    name: String,
+    deployment: DeployId,
+    replica: u16,
+}
+
+impl From<Container> for Speaker {
+    fn from(container: Container) -> Self {
+        let Container { id, name, owner, .. } = container;
+        Self { id, name, deployment: owner.deployment, replica: owner.slot }
+    }
+}
+
+impl From<&Watched> for Speaker {
+    fn from(Watched { id, replica }: &Watched) -> Self {
+        Self { id: id.clone(), name: replica.container.clone(), deployment: replica.deployment, replica: replica.number }
     }
 }
 
@@ -125,12 +151,12 @@ enum Told {
 }
 
 impl Teller {
-    async fn line(&self, container: &Container, line: OutputLine) {
+    async fn line(&self, speaker: &Speaker, line: OutputLine) {
         let line = LogLine {
             at: line.at,
-            container: container.name.clone(),
-            deployment: container.owner.deployment,
-            replica: container.owner.slot,
+            container: speaker.name.clone(),
+            deployment: speaker.deployment,
+            replica: speaker.replica,
             stderr: line.stderr,
             line: line.text,
         };
@@ -138,13 +164,13 @@ impl Teller {
     }
 
     /// A container that was removed meanwhile has nothing to tell, which is no problem.
-    async fn failure(&self, container: &Container, error: DockerError) {
+    async fn failure(&self, speaker: &Speaker, error: DockerError) {
         if matches!(error, DockerError::NotFound { .. }) {
             return;
         }
         let mut problem = Refusal::from_docker(&error).problem;
         problem.detail = Some(crate::error::chain(&error));
-        problem.title = format!("could not read the output of `{}`", container.name);
+        problem.title = format!("could not read the output of `{}`", speaker.name);
         self.tell(Told::Problem(problem)).await;
     }
 

@@ -1,6 +1,8 @@
 //! A Docker Engine of a few routes on a Unix socket, whose containers only talk.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Json;
@@ -19,13 +21,17 @@ use serde_json::{Value, json};
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 
-use crate::docker::labels;
+use super::server::{Server, app};
+use crate::daemon::overview::{Overview, Watched};
+use crate::docker::{ContainerId, labels};
+use crate::wire::{EngineStatus, Replica, ReplicaHealth};
 
 /// The engine; clones are the same one.
 #[derive(Clone)]
 pub struct Engine {
     containers: Arc<Mutex<Vec<Talker>>>,
     changed: watch::Sender<u64>,
+    lists: Arc<AtomicUsize>,
     socket: PathBuf,
 }
 
@@ -37,6 +43,24 @@ struct Talker {
     lines: Vec<(Timestamp, bool, String)>,
 }
 
+impl Talker {
+    fn watched(&self) -> Watched {
+        let replica = Replica {
+            container: format!("shop-{}", self.id),
+            deployment: self.deployment.to_string().parse().expect("deployment"),
+            number: self.slot,
+            health: if self.running { ReplicaHealth::Healthy } else { ReplicaHealth::Exited },
+            detail: None,
+            routed: self.running,
+            requests_in_flight: 0,
+            restarts: 0,
+            address: None,
+            started_at: Some("2025-11-21T09:00:00Z".parse().expect("time")),
+        };
+        Watched { id: ContainerId(self.id.clone()), replica }
+    }
+}
+
 /// The instance that the containers belong to is not known when the engine starts.
 type Instance = Arc<Mutex<String>>;
 
@@ -44,7 +68,7 @@ impl Engine {
     pub fn start(folder: &std::path::Path) -> (Self, Instance) {
         let socket = folder.join("docker.sock");
         let listener = UnixListener::bind(&socket).expect("bind");
-        let engine = Self { containers: Arc::default(), changed: watch::channel(0).0, socket };
+        let engine = Self { containers: Arc::default(), changed: watch::channel(0).0, lists: Arc::default(), socket };
         let instance = Instance::default();
         let router = Router::new()
             .route("/version", get(version))
@@ -80,6 +104,18 @@ impl Engine {
         self.with(id, |talker| talker.running = running);
     }
 
+    /// How often its containers were listed.
+    pub fn lists(&self) -> usize {
+        self.lists.load(Ordering::SeqCst)
+    }
+
+    /// Puts its containers into the overview, as the reconcile loop would.
+    pub fn show(&self, server: &Server) {
+        let watched = self.containers.lock().expect("lock").iter().map(Talker::watched).collect();
+        let replicas = BTreeMap::from([(app("shop"), watched)]);
+        server.overview.send_replace(Arc::new(Overview { engine: EngineStatus::Up, engine_version: None, replicas }));
+    }
+
     /// Returns when nobody waits for lines any more.
     pub async fn unread(&self) {
         self.changed.closed().await;
@@ -110,6 +146,7 @@ async fn version() -> Json<Value> {
 type Shared = State<(Engine, Instance)>;
 
 async fn list(State((engine, _)): Shared) -> Json<Value> {
+    engine.lists.fetch_add(1, Ordering::SeqCst);
     let containers = engine.containers.lock().expect("lock");
     Json(containers.iter().map(|talker| json!({ "Id": talker.id, "State": "running" })).collect())
 }

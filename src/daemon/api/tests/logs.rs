@@ -22,6 +22,7 @@ async fn shop() -> (tempfile::TempDir, Server, Engine) {
     engine.say("b", "2025-11-21T09:00:02Z", "two");
     engine.say("b", "2025-11-21T09:00:04Z", "four");
     engine.set_running("a", false);
+    engine.show(&server);
     (folder, server, engine)
 }
 
@@ -80,16 +81,17 @@ async fn following_tells_each_line_once_over_restarts_and_redeploys() {
     // The stopped one comes back, and says nothing twice.
     engine.set_running("a", true);
     engine.say("a", "2025-11-21T09:00:06Z", "six");
-    server.overview.send_modify(|_| ());
+    engine.show(&server);
     assert_eq!(next().await, "six");
     // The next deployment's container is told from its beginning, even when it is dead already.
     engine.add("c", SECOND + 1, 1);
     engine.say("c", "2025-11-21T09:00:07Z", "seven");
     engine.set_running("c", false);
-    server.overview.send_modify(|_| ());
+    engine.show(&server);
     assert_eq!(next().await, "seven");
     engine.say("b", "2025-11-21T09:00:08Z", "eight");
     assert_eq!(next().await, "eight");
+    assert_eq!(engine.lists(), 1, "only the beginning looks at the engine's containers");
 }
 
 #[tokio::test]
