@@ -118,8 +118,11 @@ impl Servers {
 impl Server {
     /// The token, from the process's environment or the `.env` of `dir`. None when neither has it.
     pub fn token(&self, dir: &Path) -> Result<Option<Secret>, ConfigError> {
-        let stored = environment::read(&dir.join(".env"))?.remove(&self.token_env);
-        Ok(crate::env::read(&self.token_env).map(Secret::new).or(stored).filter(|token| !token.expose().is_empty()))
+        let token = match crate::env::read(&self.token_env) {
+            Some(token) => Some(Secret::new(token)),
+            None => environment::read(&dir.join(".env"))?.remove(&self.token_env),
+        };
+        Ok(token.filter(|token| !token.expose().is_empty()))
     }
 }
 

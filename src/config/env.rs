@@ -166,7 +166,7 @@ pub fn resolve(entries: &[EnvEntry], environment: &Environment) -> Result<Vec<En
     let mut mistakes = Vec::new();
     let mut values = Vec::new();
     for entry in entries {
-        match look_up(&entry.source, environment) {
+        match look_up(&entry.source, environment)? {
             Some(value) => values.push(EnvValue { name: entry.name.clone(), value }),
             None => mistakes.push(missing(&entry.source, &entry.site, &entry.key)),
         }
@@ -175,13 +175,13 @@ pub fn resolve(entries: &[EnvEntry], environment: &Environment) -> Result<Vec<En
 }
 
 pub fn resolve_token(token: &TokenSource, environment: &Environment) -> Result<Secret, ConfigError> {
-    let found = look_up(&token.source, environment);
+    let found = look_up(&token.source, environment)?;
     found.ok_or_else(|| ConfigError::invalid(vec![missing(&token.source, &token.site, &token.key)]))
 }
 
-fn look_up(source: &ValueSource, environment: &Environment) -> Option<Secret> {
+fn look_up(source: &ValueSource, environment: &Environment) -> Result<Option<Secret>, ConfigError> {
     match source {
-        ValueSource::Value(value) => Some(value.clone()),
+        ValueSource::Value(value) => Ok(Some(value.clone())),
         ValueSource::Env(key) => environment.get(key),
     }
 }
