@@ -59,7 +59,14 @@ fn status_in_one_glance() {
     has(&elsewhere.haloy(&["status", "shop"]).ok(), &expected[..2]);
     has(&elsewhere.haloy(&["status", "-s", &api.address]).ok(), &["APP   STATE", "shop  degraded  1/2      20261121093000"]);
     assert_eq!(elsewhere.haloy(&["status", "-s", &api.address, "--json"]).json()[0]["name"], "shop");
-    has(&elsewhere.haloy(&["status"]).fails(2), &["there is no configuration file", "hint:"]);
+    let all = elsewhere.haloy(&["status"]).ok();
+    has(&all, &["APP   STATE", "shop  degraded  1/2      20261121093000"]);
+    elsewhere.haloy(&["server", "add", "other.example.com", TOKEN]).ok();
+    has(&elsewhere.haloy(&["status"]).fails(2), &["several servers are configured and none is chosen: ", "other.example.com", "--server"]);
+    has(&Home::new().haloy(&["status"]).fails(2), &["error: no server is chosen", "hint:"]);
+    elsewhere.write("haloy.yaml", "name: shop\n");
+    elsewhere.write("haloy.yml", "name: shop\n");
+    has(&elsewhere.haloy(&["status"]).fails(2), &["there is more than one configuration file"]);
 
     api.on(APP, [problem(404, "not_found", "there is no app `shop`", Some("deploy it with `haloy deploy`"))]);
     assert_eq!(home.haloy(&["status"]).fails(1), "error: there is no app `shop`\n\nhint: deploy it with `haloy deploy`\n");
