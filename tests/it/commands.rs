@@ -170,16 +170,17 @@ fn volumes_are_removed_only_when_confirmed() {
 }
 
 fn deployments() -> Answer {
-    let deployment = |id: &str, state: &str, current: bool| {
+    let deployment = |id: &str, state: &str, repeats: Option<&str>, current: bool| {
         json!({
             "id": id, "state": state, "image": "ghcr.io/ada/shop:v2", "image_id": "sha256:00", "created_at": "2026-11-21T09:30:00Z",
-            "performer": "ada@laptop", "git_commit": "0123456789abcdef0123456789abcdef01234567", "rolled_back_to": null, "current": current,
+            "performer": "ada@laptop", "git_commit": "0123456789abcdef0123456789abcdef01234567", "repeats": repeats, "current": current,
         })
     };
     let list = [
-        deployment("20261119093000", "complete", false),
-        deployment("20261120093000", "failed", false),
-        deployment("20261121093000", "complete", true),
+        deployment("20261118093000", "complete", Some("20261117093000"), false),
+        deployment("20261119093000", "complete", None, false),
+        deployment("20261120093000", "failed", None, false),
+        deployment("20261121093000", "complete", None, true),
     ];
     Answer::Json(200, json!(list))
 }
@@ -191,6 +192,8 @@ fn rollback_targets_are_what_one_can_go_back_to() {
     let home = home(&api, "");
     let run = home.haloy(&["rollback-targets"]);
     has(&run.stdout, &["DEPLOYMENT", "20261121093000", "ada@laptop  0123456789  current", "20261119093000  ghcr.io/ada/shop:v2"]);
+    // Repeated by a rollback or by a restart: the server does not say by which.
+    has(&run.stdout, &["20261118093000", "same as 20261117093000\n"]);
     assert!(!run.stdout.contains("20261120093000"), "a failed deployment is no target");
     has(&run.stderr, &["hint: go back with `haloy rollback 20261119093000`"]);
     assert_eq!(home.haloy(&["rollback-targets", "--json"]).json()[1]["id"], "20261119093000");
@@ -225,7 +228,10 @@ fn rollback_in_every_form() {
         "POST /v1/apps/shop/rollback",
         [problem(409, "conflict", "`shop` has no earlier deployment", Some("see `haloy rollback-targets`"))],
     );
+    api.on(APP, [Answer::Json(200, two_replicas())]);
     has(&home.haloy(&["rollback"]).fails(1), &["error: `shop` has no earlier deployment", "hint: see `haloy rollback-targets`"]);
+    api.on(APP, [problem(404, "not_found", "there is no app `shop`", Some("deploy it with `haloy deploy`"))]);
+    assert_eq!(home.haloy(&["rollback"]).fails(1), "error: there is no app `shop`\n\nhint: deploy it with `haloy deploy`\n");
 }
 
 #[test]
