@@ -135,6 +135,35 @@ fn following_logs_goes_on_after_a_broken_connection() {
 }
 
 #[test]
+fn following_goes_on_where_each_replica_left_off() {
+    let api = FakeApi::start();
+    let at = |second: u8, line: String| line.replace("09:30:00Z", &format!("09:30:0{second}Z"));
+    let (one, two, late) = (at(1, log_line(1, "one")), at(5, log_line(2, "two")), at(3, log_line(1, "late")));
+    let first = Answer::Events(vec![one.clone(), two.clone()], End::Break);
+    let second = Answer::Events(vec![one, late, two, at(6, log_line(2, "new"))], End::Close);
+    api.on(APP, [Answer::Json(200, two_replicas())]).on(LOGS, [first, second]);
+    assert_eq!(home(&api, "").haloy(&["logs", "-f"]).ok(), "1 | one\n2 | two\n1 | late\n2 | new\n");
+    assert!(api.received_on(LOGS)[1].line.ends_with("?follow=true&since=2026-11-21T09:30:01Z"), "{:?}", api.received_on(LOGS));
+}
+
+#[test]
+fn output_that_cannot_be_read_is_told() {
+    let api = FakeApi::start();
+    let problem = json!({
+        "type": "about:blank", "title": "could not read the output of `shop-20261121093000-2`", "status": 500, "code": "internal",
+        "detail": "the logging driver does not support reading", "hint": "look at `docker info`",
+    });
+    let problem = format!("event: problem\ndata: {problem}\n\n");
+    api.on(APP, [Answer::Json(200, two_replicas())])
+        .on(LOGS, [Answer::Events(vec![problem.clone(), log_line(1, "one"), problem], End::Close)]);
+    let run = home(&api, "").haloy(&["logs"]);
+    assert_eq!(run.stdout, "1 | one\n");
+    let expected = "warning: could not read the output of `shop-20261121093000-2`: the logging driver does not support reading\n\
+                    hint: look at `docker info`\n";
+    assert_eq!(run.fails(1), expected);
+}
+
+#[test]
 fn stop_start_and_restart() {
     let api = FakeApi::start();
     api.on(EVENTS, [done()]);
