@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::error::{FAILED, chain};
 use crate::names::DeployId;
 use crate::term::{self, Terminal};
-use crate::wire::{AppStatus, LogLine, Problem, routes};
+use crate::wire::{AppStatus, Job, JobId, LogLine, Phase, Problem, routes};
 
 use super::Outcome;
 use super::error::ClientError;
@@ -57,10 +57,13 @@ struct Shown {
 }
 
 impl Logs {
-    pub async fn run(self, globals: &Globals) -> Outcome {
+    pub async fn run(mut self, globals: &Globals) -> Outcome {
         let subject = Subject::find(globals, self.app.as_deref())?;
         let status: AppStatus = subject.api.get(&routes::app(&subject.app)).await?;
         let several = status.replicas_wanted > 1 || status.replicas.len() > 1;
+        let failed = self.failed_job(&subject).await?;
+        // A deployment that failed says nothing more.
+        self.follow &= failed.is_none();
         let mut patience = Patience::new();
         let mut shown = Shown::default();
         loop {
@@ -77,9 +80,31 @@ impl Logs {
                 }
                 (outcome, _) => {
                     outcome?;
+                    if shown.nothing() {
+                        self.explain_silence(&subject, &status, failed);
+                    }
                     return Ok(if shown.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) });
                 }
             }
+        }
+    }
+
+    /// The job that made the chosen deployment, when it failed.
+    async fn failed_job(&self, subject: &Subject) -> Result<Option<JobId>, ClientError> {
+        let Some(wanted) = self.deployment else { return Ok(None) };
+        let jobs: Vec<Job> = subject.api.get(&routes::jobs_of(&subject.app)).await?;
+        Ok(jobs.iter().find(|job| job.deployment == Some(wanted) && job.phase == Phase::Failed).map(|job| job.id))
+    }
+
+    /// A chosen deployment without containers has no output, which is not the same as being silent.
+    fn explain_silence(&self, subject: &Subject, status: &AppStatus, failed: Option<JobId>) {
+        let Some(wanted) = self.deployment.filter(|id| status.replicas.iter().all(|replica| replica.deployment != *id)) else { return };
+        match failed {
+            Some(job) => {
+                term::words(&format!("nothing is left of deployment {wanted}: it failed, and its containers are removed"));
+                term::words(&format!("\nhint: `{}` shows why, and its last lines", subject.command("attach", &job.to_string())));
+            }
+            None => term::words(&format!("`{}` has no containers of deployment {wanted}", subject.app)),
         }
     }
 
@@ -126,6 +151,10 @@ impl Logs {
 }
 
 impl Shown {
+    fn nothing(&self) -> bool {
+        self.lines == 0 && self.problems.is_empty()
+    }
+
     fn line(&mut self, line: LogLine) {
         self.lines += 1;
         if let Some(at) = line.at {

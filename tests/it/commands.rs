@@ -92,6 +92,7 @@ fn logs_name_the_replica_when_there_are_several() {
 fn logs_ask_for_what_was_asked_for() {
     let api = FakeApi::start();
     api.on(APP, [Answer::Json(200, two_replicas())]).on(LOGS, [Answer::Events(vec![], End::Close)]);
+    api.on("GET /v1/jobs", [Answer::Json(200, json!([]))]);
     let home = home(&api, "");
     for args in [
         &["logs"][..],
@@ -107,6 +108,26 @@ fn logs_ask_for_what_was_asked_for() {
         ["follow=false&tail=100", "follow=true&tail=5", "follow=false&since=2026-11-21T09:30:00Z&deployment=20261121093000"]
     );
     assert!(asked[3].starts_with("follow=false&since=20"), "{}", asked[3]);
+}
+
+#[test]
+fn logs_of_a_failed_deployment_are_with_its_job() {
+    let api = FakeApi::start();
+    let mut failed = job(5, "deploy", "failed");
+    failed["deployment"] = json!("20261120093000");
+    api.on(APP, [Answer::Json(200, two_replicas())]).on(LOGS, [Answer::Events(vec![], End::Close)]);
+    api.on("GET /v1/jobs", [Answer::Json(200, json!([job(7, "deploy", "done"), failed]))]);
+    let home = home(&api, "");
+    let gone = "nothing is left of deployment 20261120093000: it failed, and its containers are removed\n\n\
+                hint: `haloy attach 5` shows why, and its last lines\n";
+    for follow in [&[][..], &["--follow"]] {
+        let run = home.haloy(&[&["logs", "--deployment", "20261120093000"], follow].concat());
+        assert_eq!((run.stderr.as_str(), run.code), (gone, Some(0)));
+    }
+    assert!(api.received_on(LOGS)[1].line.contains("follow=false"), "it will never say more");
+    assert!(api.received_on("GET /v1/jobs")[0].line.contains("?app=shop"));
+    has(&home.haloy(&["logs", "--deployment", "20260101000000"]).stderr, &["`shop` has no containers of deployment 20260101000000"]);
+    assert_eq!(home.haloy(&["logs", "--deployment", "20261121093000"]).stderr, "", "its containers are there, and silent");
 }
 
 #[test]
