@@ -13,8 +13,7 @@ pub fn start(debug: bool) {
     let level = if debug { LevelFilter::DEBUG } else { LevelFilter::INFO };
     let default = Targets::new().with_default(LevelFilter::WARN).with_target("haloy", level);
     let targets = env::read(env::LOG).and_then(|filter| filter.parse().ok()).unwrap_or(default);
-    // journald stamps every line itself.
-    let journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    let journal = env::read(env::JOURNAL_STREAM).is_some();
     let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colour());
     if journal {
         tracing_subscriber::registry().with(targets).with(format.without_time()).init();
