@@ -12,11 +12,10 @@ use super::mistake::Mistake;
 use super::server::{self, ServerName};
 use super::targets::{self, Merged};
 use super::{domains, image, volumes};
+use crate::names::{MAX_REPLICAS, is_network_name};
 use crate::secret::Secret;
 use crate::wire::{AppSpec, EnvValue, Strategy, Tls};
 
-/// More containers of one app than one server runs.
-const REPLICAS: u32 = 100;
 const HOUR: u32 = 60 * 60;
 const DAY: u32 = 24 * HOUR;
 
@@ -86,7 +85,7 @@ fn read_spec(root: &Field<'_>, env: &[EnvEntry], findings: &mut Findings<'_>) ->
     let domains = root.get("domains").map(|field| domains::read(&field, findings)).unwrap_or_default();
     let acme_email = root.get("acme_email").and_then(|field| read_email(&field, findings));
     let tls = root.get("tls").and_then(|field| findings.choice(&field, &[("auto", Tls::Auto), ("off", Tls::Off)]));
-    let replicas = root.get("replicas").and_then(|field| findings.number(&field, 1..=REPLICAS));
+    let replicas = root.get("replicas").and_then(|field| findings.number(&field, 1..=u32::from(MAX_REPLICAS)));
     let port = root.get("port").and_then(|field| findings.number(&field, 1..=u32::from(u16::MAX)));
     let health_check_path = root.get("health_check_path").and_then(|field| read_path(&field, findings));
     let volumes = root.get("volumes").map(|field| volumes::read(&field, findings)).unwrap_or_default();
@@ -170,9 +169,7 @@ fn read_path(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {
 
 fn read_network(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {
     let name = findings.word(field)?;
-    let valid =
-        name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
-    if !valid {
+    if !is_network_name(name) {
         let name = findings.quoted(field, name);
         findings.mistake(field, format!("{name} is not the name of a Docker network: it has letters, digits, `_`, `.` and `-`"));
         return None;
