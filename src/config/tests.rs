@@ -115,6 +115,14 @@ fn describe(source: &ValueSource) -> String {
 }
 
 #[test]
+fn networks_that_an_app_can_be_in() {
+    let network = |text: &str| spec(&format!("name: a\nimage: a\n{text}")).network().to_owned();
+    assert_eq!(network(""), "haloy-public");
+    assert_eq!(network("network: host\ndomains: [a.example.com]\n"), "host");
+    assert_eq!(network("network: none\n"), "none", "a worker needs no network");
+}
+
+#[test]
 fn the_same_app_in_three_formats_is_the_same() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/config/valid");
     let target = |name: &str| read(&folder.join(name)).unwrap_or_else(|error| panic!("{}", plain(&error))).0.remove(0);
