@@ -313,7 +313,8 @@ mod tests {
 
     #[test]
     fn names_and_paths_as_docker_and_shells_take_them() {
-        let table: [(fn(&str) -> bool, &[&str], &[&str]); 5] = [
+        type Rule = fn(&str) -> bool;
+        let table: [(Rule, &[&str], &[&str]); 5] = [
             (is_env_name, &["A", "_b1", "PATH"], &["", "9A", "A=B", "A-B", "Ä"]),
             (is_network_name, &["a", "my_net.1", "0"], &["", "-a", "a b", "a/b", "container:x"]),
             (is_volume_name, &["data", "d1"], &["", "d", ".data", "da/ta"]),
