@@ -1,4 +1,8 @@
-//! Every environment variable that haloy reads, in one place.
+//! Every environment variable that haloy reads by its name, in one place.
+//!
+//! Beside these, configurations name variables of their users' choice, and libraries read some on our
+//! behalf: `NOTIFY_SOCKET` (sd-notify: where systemd hears that the daemon is ready), `SSL_CERT_FILE`
+//! and `SSL_CERT_DIR` (rustls-native-certs: certificates that the client trusts).
 
 /// Overrides the configuration directory of client, daemon and admin tool.
 pub const CONFIG_DIR: &str = "HALOY_CONFIG_DIR";
@@ -10,10 +14,16 @@ pub const DOCKER_HOST: &str = "DOCKER_HOST";
 pub const LOG: &str = "HALOY_LOG";
 /// Any value switches colour off (<https://no-color.org>).
 pub const NO_COLOR: &str = "NO_COLOR";
+/// What the terminal can do; `dumb` is neither coloured nor moved about on.
+pub const TERM: &str = "TERM";
 /// Set by CI systems: no progress bars.
 pub const CI: &str = "CI";
 /// Home of the user, where user directories live.
 pub const HOME: &str = "HOME";
+/// The same on Windows.
+pub const USERPROFILE: &str = "USERPROFILE";
+/// Set by systemd when the log goes to the journal, which stamps every line itself.
+pub const JOURNAL_STREAM: &str = "JOURNAL_STREAM";
 /// The server's age identity (`AGE-SECRET-KEY-1…`); replaces the file `age_identity.txt`.
 pub const AGE_IDENTITY: &str = "HALOY_AGE_IDENTITY";
 /// Name of the user who runs the client (Unix, Windows): the performer of a deployment.

@@ -12,14 +12,21 @@ use crate::env;
 pub fn start(debug: bool) {
     let level = if debug { LevelFilter::DEBUG } else { LevelFilter::INFO };
     let default = Targets::new().with_default(LevelFilter::WARN).with_target("haloy", level);
-    let targets = env::read(env::LOG).and_then(|filter| filter.parse().ok()).unwrap_or(default);
-    // journald stamps every line itself.
-    let journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    let chosen = env::read(env::LOG).map(|filter| filter.parse::<Targets>().map_err(|error| (filter, error)));
+    let (targets, refused) = match chosen {
+        Some(Ok(targets)) => (targets, None),
+        Some(Err(refused)) => (default, Some(refused)),
+        None => (default, None),
+    };
+    let journal = env::read(env::JOURNAL_STREAM).is_some();
     let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colour());
     if journal {
         tracing_subscriber::registry().with(targets).with(format.without_time()).init();
     } else {
         tracing_subscriber::registry().with(targets).with(format).init();
+    }
+    if let Some((filter, error)) = refused {
+        tracing::warn!(filter, %error, "{} is not understood and has no effect; write it like `info,haloy::proxy=debug`", env::LOG);
     }
 }
 

@@ -189,6 +189,35 @@ fn is_repository_part(part: &str) -> bool {
         && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b))
 }
 
+/// More containers of one app than one server runs.
+pub const MAX_REPLICAS: u16 = 100;
+
+/// A name that every shell can use (POSIX.1-2017 section 3.235), in either letter case.
+pub fn is_env_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// What Docker takes for networks.
+pub fn is_network_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+}
+
+/// What Docker takes for volumes: two characters at least, because one alone looks like a Windows drive.
+pub fn is_volume_name(name: &str) -> bool {
+    name.len() >= 2 && is_network_name(name)
+}
+
+/// A place in a container where something can be mounted: absolute and not the root itself.
+pub fn is_container_path(path: &str) -> bool {
+    is_host_path(path) && !path.trim_end_matches('/').is_empty()
+}
+
+/// A place on the server: absolute on Linux, and nothing in it that Docker's `source:target:options`
+/// would cut apart.
+pub fn is_host_path(path: &str) -> bool {
+    path.starts_with('/') && !path.contains([':', '\0']) && !path.split('/').any(|part| part == "..")
+}
+
 /// The conversions every textual name shares: as text, from and to serde.
 macro_rules! textual {
     ($($name:ident),*) => {$(
@@ -279,6 +308,22 @@ mod tests {
         assert_eq!(parts(&digest), Ok(("app".into(), None)));
         for bad in ["", "App", "a:", "a@sha256:12", "https://a/b", "a//b", "a:b c", "../a"] {
             assert!(parts(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_and_paths_as_docker_and_shells_take_them() {
+        type Rule = fn(&str) -> bool;
+        let table: [(Rule, &[&str], &[&str]); 5] = [
+            (is_env_name, &["A", "_b1", "PATH"], &["", "9A", "A=B", "A-B", "Ä"]),
+            (is_network_name, &["a", "my_net.1", "0"], &["", "-a", "a b", "a/b", "container:x"]),
+            (is_volume_name, &["data", "d1"], &["", "d", ".data", "da/ta"]),
+            (is_container_path, &["/data", "/a/b/"], &["", "data", "/", "//", "/a:ro", "/a/../b", "/a\0"]),
+            (is_host_path, &["/", "/srv/shop"], &["", "./srv", "~/x", "/srv:1", "/srv/.."]),
+        ];
+        for (rule, good, bad) in table {
+            assert!(good.iter().all(|name| rule(name)), "{good:?}");
+            assert!(bad.iter().all(|name| !rule(name)), "{bad:?}");
         }
     }
 

@@ -87,5 +87,5 @@ fn xdg(variable: &str, below_home: &str) -> PathBuf {
 }
 
 fn home() -> PathBuf {
-    env::read(env::HOME).or_else(|| env::read("USERPROFILE")).map_or_else(|| PathBuf::from("/"), PathBuf::from)
+    env::read(env::HOME).or_else(|| env::read(env::USERPROFILE)).map_or_else(|| PathBuf::from("/"), PathBuf::from)
 }

@@ -92,7 +92,7 @@ pub struct Terminal {
 
 impl Terminal {
     pub fn detect() -> Self {
-        let dumb = env::read("TERM").is_some_and(|term| term == "dumb");
+        let dumb = env::read(env::TERM).is_some_and(|term| term == "dumb");
         let stderr = io::stderr().is_terminal() && !dumb;
         Self {
             progress: stderr && env::read(env::CI).is_none(),
@@ -103,7 +103,7 @@ impl Terminal {
 
     /// The same for text that goes to stdout.
     pub fn for_data(self) -> Self {
-        let dumb = env::read("TERM").is_some_and(|term| term == "dumb");
+        let dumb = env::read(env::TERM).is_some_and(|term| term == "dumb");
         Self { colour: io::stdout().is_terminal() && !dumb && env::read(env::NO_COLOR).is_none(), ..self }
     }
 

@@ -197,7 +197,7 @@ impl EventStream<'_> {
     }
 
     /// The next event; `None` when the server ended the stream. Dropping the future loses nothing.
-    async fn next(&mut self) -> Result<Option<Event>, ClientError> {
+    pub async fn next(&mut self) -> Result<Option<Event>, ClientError> {
         loop {
             if let Some(event) = self.ready.next() {
                 return Ok(Some(event));

@@ -19,6 +19,8 @@ pub enum ClientError {
     Config(#[from] ConfigError),
     #[error("could not start")]
     Runtime(#[source] io::Error),
+    #[error("could not listen for Ctrl-C")]
+    Interrupt(#[source] io::Error),
     #[error(transparent)]
     Name(#[from] InvalidName),
     #[error("`{word}` must come first: `{program} {word} …`")]
@@ -208,5 +210,17 @@ impl Report for ClientError {
             Self::Job { report } => Some(report.clone()),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_is_what_is_named() {
+        let refused = || io::Error::other("refused");
+        assert_eq!(crate::error::chain(&ClientError::Runtime(refused())), "could not start: refused");
+        assert_eq!(crate::error::chain(&ClientError::Interrupt(refused())), "could not listen for Ctrl-C: refused");
     }
 }

@@ -1,13 +1,14 @@
 //! `logs`: what an app's containers print.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::error::chain;
+use crate::error::{FAILED, chain};
 use crate::names::DeployId;
 use crate::term::{self, Terminal};
-use crate::wire::{AppStatus, LogLine, routes};
+use crate::wire::{AppStatus, Job, JobId, LogLine, Phase, Problem, routes};
 
 use super::Outcome;
 use super::error::ClientError;
@@ -45,17 +46,30 @@ pub struct Logs {
 /// Without `--tail` and `--since`, so many lines of each replica.
 const DEFAULT_TAIL: u32 = 100;
 
+/// What has come out so far, over all connections.
+#[derive(Default)]
+struct Shown {
+    lines: u64,
+    /// The time of each container's last line.
+    until: BTreeMap<String, Timestamp>,
+    /// What the server could not read, in its words.
+    problems: BTreeSet<String>,
+}
+
 impl Logs {
-    pub async fn run(self, globals: &Globals) -> Outcome {
+    pub async fn run(mut self, globals: &Globals) -> Outcome {
         let subject = Subject::find(globals, self.app.as_deref())?;
         let status: AppStatus = subject.api.get(&routes::app(&subject.app)).await?;
         let several = status.replicas_wanted > 1 || status.replicas.len() > 1;
+        let failed = self.failed_job(&subject).await?;
+        // A deployment that failed says nothing more.
+        self.follow &= failed.is_none();
         let mut patience = Patience::new();
-        let mut last = None;
+        let mut shown = Shown::default();
         loop {
-            let seen = last;
-            let outcome = self.one_connection(&subject, several, &mut last, globals).await;
-            if last != seen {
+            let before = shown.lines;
+            let outcome = self.one_connection(&subject, several, &mut shown, globals).await;
+            if shown.lines != before {
                 patience.heard();
             }
             match (outcome, patience.next()) {
@@ -64,31 +78,56 @@ impl Logs {
                     term::words(&globals.terminal.yellow(&text));
                     tokio::time::sleep(delay).await;
                 }
-                (outcome, _) => return outcome.map(|()| ExitCode::SUCCESS),
+                (outcome, _) => {
+                    outcome?;
+                    if shown.nothing() {
+                        self.explain_silence(&subject, &status, failed);
+                    }
+                    return Ok(if shown.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) });
+                }
             }
         }
     }
 
-    /// Shows one stream to its end. `last` is the time of the last line that was shown.
-    async fn one_connection(
-        &self,
-        subject: &Subject,
-        several: bool,
-        last: &mut Option<Timestamp>,
-        globals: &Globals,
-    ) -> Result<(), ClientError> {
+    /// The job that made the chosen deployment, when it failed.
+    async fn failed_job(&self, subject: &Subject) -> Result<Option<JobId>, ClientError> {
+        let Some(wanted) = self.deployment else { return Ok(None) };
+        let jobs: Vec<Job> = subject.api.get(&routes::jobs_of(&subject.app)).await?;
+        Ok(jobs.iter().find(|job| job.deployment == Some(wanted) && job.phase == Phase::Failed).map(|job| job.id))
+    }
+
+    /// A chosen deployment without containers has no output, which is not the same as being silent.
+    fn explain_silence(&self, subject: &Subject, status: &AppStatus, failed: Option<JobId>) {
+        let Some(wanted) = self.deployment.filter(|id| status.replicas.iter().all(|replica| replica.deployment != *id)) else { return };
+        match failed {
+            Some(job) => {
+                term::words(&format!("nothing is left of deployment {wanted}: it failed, and its containers are removed"));
+                term::words(&format!("\nhint: `{}` shows why, and its last lines", subject.command("attach", &job.to_string())));
+            }
+            None => term::words(&format!("`{}` has no containers of deployment {wanted}", subject.app)),
+        }
+    }
+
+    /// Shows one stream to its end, behind what was shown before.
+    async fn one_connection(&self, subject: &Subject, several: bool, shown: &mut Shown, globals: &Globals) -> Result<(), ClientError> {
         let terminal = globals.terminal.for_data();
-        let resumed = *last;
-        let path = format!("{}?{}", routes::app_verb(&subject.app, "logs"), self.query(resumed));
+        let before = shown.until.clone();
+        // From where the one that is furthest behind left off: the server reads the containers side by
+        // side, and the newest line of one says nothing about the others.
+        let path = format!("{}?{}", routes::app_verb(&subject.app, "logs"), self.query(before.values().min().copied()));
         let mut stream = subject.api.events(&path, None).await?;
-        while let Some(line) = stream.next_of::<LogLine>().await? {
-            // What was shown before the connection broke comes again, at least its last line.
-            if resumed.is_some() && line.at.is_some() && line.at <= resumed {
+        while let Some(event) = stream.next().await? {
+            if event.kind == "problem" {
+                shown.problem(&event.data, globals.terminal);
+            }
+            // What is neither comes from a newer server.
+            let Ok(line) = serde_json::from_str::<LogLine>(&event.data) else { continue };
+            if line.at.is_some() && line.at <= before.get(&line.container).copied() {
                 continue;
             }
-            *last = line.at.max(*last);
             let text = serde_json::to_string(&line).expect("invariant: our own types serialise");
             term::data(&if self.json { text + "\n" } else { show(&line, several, terminal) });
+            shown.line(line);
         }
         Ok(())
     }
@@ -108,6 +147,33 @@ impl Logs {
             query.push_str(&format!("&deployment={deployment}"));
         }
         query
+    }
+}
+
+impl Shown {
+    fn nothing(&self) -> bool {
+        self.lines == 0 && self.problems.is_empty()
+    }
+
+    fn line(&mut self, line: LogLine) {
+        self.lines += 1;
+        if let Some(at) = line.at {
+            let until = self.until.entry(line.container).or_insert(at);
+            *until = at.max(*until);
+        }
+    }
+
+    /// Tells what the server could not read; once, however often it is asked.
+    fn problem(&mut self, data: &str, terminal: Terminal) {
+        let Ok(problem) = serde_json::from_str::<Problem>(data) else { return };
+        let detail = problem.detail.map(|detail| format!(": {detail}")).unwrap_or_default();
+        let text = format!("warning: {}{detail}", problem.title);
+        if self.problems.insert(text.clone()) {
+            term::words(&terminal.yellow(&text));
+            if let Some(hint) = problem.hint {
+                term::words(&format!("hint: {hint}"));
+            }
+        }
     }
 }
 

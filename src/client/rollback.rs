@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::names::DeployId;
 use crate::term;
-use crate::wire::{Accepted, JobKind, RollbackRequest, routes};
+use crate::wire::{Accepted, AppStatus, Code, JobKind, RollbackRequest, routes};
 
 use super::change::{self, End, Following};
 use super::duration::took;
@@ -40,8 +40,7 @@ impl Rollback {
         {
             return rollback_targets::show(&subject, self.following.json, globals).await;
         }
-        let path = routes::app_verb(&subject.app, "rollback");
-        let accepted: Accepted = subject.api.post(&path, &RollbackRequest { deployment }).await?;
+        let accepted = ask(&subject, deployment).await?;
         match change::follow(&subject, JobKind::Rollback, &accepted, &self.following, globals.terminal).await? {
             End::Left(code) => Ok(code),
             End::Done(time) => {
@@ -49,6 +48,20 @@ impl Rollback {
                 Ok(ExitCode::SUCCESS)
             }
         }
+    }
+}
+
+/// A refusal about an app that the server does not know is that there is no such app: whoever misspelt
+/// its name should not go looking for its deployments.
+async fn ask(subject: &Subject, deployment: Option<DeployId>) -> Result<Accepted, ClientError> {
+    let path = routes::app_verb(&subject.app, "rollback");
+    let refused = match subject.api.post(&path, &RollbackRequest { deployment }).await {
+        Err(error @ ClientError::Refused { .. }) => error,
+        answer => return answer,
+    };
+    match subject.api.get::<AppStatus>(&routes::app(&subject.app)).await {
+        Err(ClientError::Refused { problem, detail }) if problem.code == Code::NotFound => Err(ClientError::Refused { problem, detail }),
+        _ => Err(refused),
     }
 }
 

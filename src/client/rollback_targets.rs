@@ -53,7 +53,7 @@ fn row(deployment: &Deployment, now: Timestamp) -> Vec<String> {
     let commit: String = deployment.git_commit.iter().flat_map(|commit| commit.chars().take(10)).collect();
     let remark = match (deployment.current, deployment.repeats) {
         (true, _) => "current".to_owned(),
-        (false, Some(id)) => format!("rollback to {id}"),
+        (false, Some(id)) => format!("same as {id}"),
         (false, None) => String::new(),
     };
     vec![

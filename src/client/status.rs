@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use jiff::Timestamp;
 
-use crate::config;
+use crate::config::{self, ConfigError};
 use crate::term::{self, Terminal};
 use crate::wire::{AppState, AppStatus, DomainSpec, Job, Phase, Replica, ReplicaHealth, routes};
 
@@ -17,9 +17,9 @@ use super::subject::{self, Globals, Subject};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  haloy status                        The app of ./haloy.yaml
+  haloy status                        The app of ./haloy.yaml; where there is none, all apps
   haloy status my-app                 An app by its name
-  haloy status --server localhost     All apps of a server, where no configuration is")]
+  haloy status --server localhost     The same on another server")]
 pub struct Status {
     /// Configuration file or its directory, or the app's name
     #[arg(value_name = "CONFIG|APP")]
@@ -31,8 +31,7 @@ pub struct Status {
 
 impl Status {
     pub async fn run(self, globals: &Globals) -> Outcome {
-        let anywhere = self.app.is_none() && globals.config.is_none() && globals.server.is_some();
-        if anywhere && config::find(None).is_err() {
+        if self.app.is_none() && globals.config.is_none() && nothing_here(globals) {
             return self.all(globals).await;
         }
         let subject = Subject::find(globals, self.app.as_deref())?;
@@ -56,6 +55,14 @@ impl Status {
             term::data(&term::table(&["app", "state", "healthy", "deployment", "image", "domains"], rows));
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// There is no configuration, or none that matters to whoever names a server.
+fn nothing_here(globals: &Globals) -> bool {
+    match config::find(None) {
+        Err(ConfigError::NotFound { .. }) => true,
+        found => found.is_err() && globals.server.is_some(),
     }
 }
 

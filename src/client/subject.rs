@@ -57,7 +57,7 @@ impl Project {
         targets.retain(|target| wanted.is_none_or(|name| target.spec.name == *name));
         let target = targets.pop().filter(|_| targets.is_empty());
         let target = target.ok_or_else(|| ClientError::NotOneApp { path: path.clone() })?;
-        let environment = Environment::load(folder(&path), &paths::client_config())?;
+        let environment = Environment::new(folder(&path), &paths::client_config());
         Ok(Self { path, target, environment })
     }
 

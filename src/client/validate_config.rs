@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use crate::config::{self, Config, Environment, Mistake, Target};
+use crate::config::{self, Config, ConfigError, Environment, Mistake, Target};
 use crate::error::Report as _;
 use crate::paths;
 use crate::term::{self, Terminal};
@@ -54,8 +54,8 @@ impl ValidateConfig {
             }
             Err(error) => return Err(error.into()),
         };
-        let environment = Environment::load(subject::folder(&config.path), &paths::client_config())?;
-        let valid = summary(&config, &environment);
+        let environment = Environment::new(subject::folder(&config.path), &paths::client_config());
+        let valid = summary(&config, &environment)?;
         if self.json {
             term::json(&valid);
         } else {
@@ -65,27 +65,35 @@ impl ValidateConfig {
     }
 }
 
-fn summary<'a>(config: &'a Config, environment: &Environment) -> Valid<'a> {
-    let target = |target: &'a Target| ValidTarget {
-        name: target.name.as_deref(),
-        server: target.server.as_deref(),
-        spec: &target.spec,
-        missing_env: missing(&target.spec, environment),
+fn summary<'a>(config: &'a Config, environment: &Environment) -> Result<Valid<'a>, ConfigError> {
+    let target = |target: &'a Target| {
+        Ok(ValidTarget {
+            name: target.name.as_deref(),
+            server: target.server.as_deref(),
+            spec: &target.spec,
+            missing_env: missing(&target.spec, environment)?,
+        })
     };
-    Valid {
+    Ok(Valid {
         ok: true,
         path: config.path.display().to_string(),
         warnings: &config.warnings,
-        targets: config.targets.iter().map(target).collect(),
-    }
+        targets: config.targets.iter().map(target).collect::<Result<_, ConfigError>>()?,
+    })
 }
 
-fn missing(spec: &AppSpec, environment: &Environment) -> Vec<String> {
+fn missing(spec: &AppSpec, environment: &Environment) -> Result<Vec<String>, ConfigError> {
     let needed = spec.env.iter().filter_map(|variable| match &variable.source {
         EnvSource::Env(name) => Some(name),
         EnvSource::Value => None,
     });
-    needed.filter(|name| environment.get(name).is_none()).cloned().collect()
+    let mut missing = Vec::new();
+    for name in needed {
+        if environment.get(name)?.is_none() {
+            missing.push(name.clone());
+        }
+    }
+    Ok(missing)
 }
 
 fn show(valid: &Valid<'_>, globals: &Globals) {

@@ -27,7 +27,7 @@ pub async fn watch(api: &Api, job: JobId, progress: &mut Progress, attach: &str)
     let mut watcher = Watcher { api, job, progress, attach, last: None, failure: None };
     tokio::select! {
         verdict = watcher.until_the_end() => verdict.map(Some),
-        interrupt = tokio::signal::ctrl_c() => interrupt.map(|()| None).map_err(ClientError::Runtime),
+        interrupt = tokio::signal::ctrl_c() => interrupt.map(|()| None).map_err(ClientError::Interrupt),
     }
 }
 

@@ -12,11 +12,10 @@ use super::mistake::Mistake;
 use super::server::{self, ServerName};
 use super::targets::{self, Merged};
 use super::{domains, image, volumes};
+use crate::names::{MAX_REPLICAS, is_network_name};
 use crate::secret::Secret;
 use crate::wire::{AppSpec, EnvValue, Strategy, Tls};
 
-/// More containers of one app than one server runs.
-const REPLICAS: u32 = 100;
 const HOUR: u32 = 60 * 60;
 const DAY: u32 = 24 * HOUR;
 
@@ -86,11 +85,11 @@ fn read_spec(root: &Field<'_>, env: &[EnvEntry], findings: &mut Findings<'_>) ->
     let domains = root.get("domains").map(|field| domains::read(&field, findings)).unwrap_or_default();
     let acme_email = root.get("acme_email").and_then(|field| read_email(&field, findings));
     let tls = root.get("tls").and_then(|field| findings.choice(&field, &[("auto", Tls::Auto), ("off", Tls::Off)]));
-    let replicas = root.get("replicas").and_then(|field| findings.number(&field, 1..=REPLICAS));
+    let replicas = root.get("replicas").and_then(|field| findings.number(&field, 1..=u32::from(MAX_REPLICAS)));
     let port = root.get("port").and_then(|field| findings.number(&field, 1..=u32::from(u16::MAX)));
     let health_check_path = root.get("health_check_path").and_then(|field| read_path(&field, findings));
     let volumes = root.get("volumes").map(|field| volumes::read(&field, findings)).unwrap_or_default();
-    let network = root.get("network").and_then(|field| read_network(&field, findings));
+    let network = root.get("network").and_then(|field| read_network(&field, !domains.is_empty(), findings));
     let strategies = [("rolling", Strategy::Rolling), ("replace", Strategy::Replace)];
     let deployment_strategy = root.get("deployment_strategy").and_then(|field| findings.choice(&field, &strategies));
     let min_ready_seconds = root.get("min_ready_seconds").and_then(|field| findings.seconds(&field, 0..=HOUR));
@@ -168,11 +167,24 @@ fn read_path(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {
     Some(path.to_owned())
 }
 
-fn read_network(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {
+/// `has_domains`: visitors must be able to reach the app there.
+fn read_network(field: &Field<'_>, has_domains: bool, findings: &mut Findings<'_>) -> Option<String> {
     let name = findings.word(field)?;
-    let valid =
-        name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
-    if !valid {
+    match name {
+        "bridge" | "default" => {
+            let message = format!("Docker's network `{name}` knows no names: apps there cannot find each other");
+            let hint = format!("leave `{}` out: the app is then in `{}`, where they can", field.path, AppSpec::DEFAULT_NETWORK);
+            findings.mistake(field, message).hint(hint);
+            return None;
+        }
+        "none" if has_domains => {
+            let message = "an app without a network cannot be reached under its domains";
+            findings.mistake(field, message).hint(format!("leave `{}` out, or `domains`", field.path));
+            return None;
+        }
+        _ => {}
+    }
+    if !is_network_name(name) {
         let name = findings.quoted(field, name);
         findings.mistake(field, format!("{name} is not the name of a Docker network: it has letters, digits, `_`, `.` and `-`"));
         return None;

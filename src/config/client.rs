@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::document::Document;
-use super::env::is_variable;
 use super::environment;
 use super::error::ConfigError;
 use super::field::Field;
@@ -13,6 +12,7 @@ use super::findings::Findings;
 use super::keys;
 use super::server::ServerName;
 use crate::files;
+use crate::names::is_env_name;
 use crate::secret::Secret;
 
 /// A server and the variable that holds its token.
@@ -118,8 +118,11 @@ impl Servers {
 impl Server {
     /// The token, from the process's environment or the `.env` of `dir`. None when neither has it.
     pub fn token(&self, dir: &Path) -> Result<Option<Secret>, ConfigError> {
-        let stored = environment::read(&dir.join(".env"))?.remove(&self.token_env);
-        Ok(crate::env::read(&self.token_env).map(Secret::new).or(stored).filter(|token| !token.expose().is_empty()))
+        let token = match crate::env::read(&self.token_env) {
+            Some(token) => Some(Secret::new(token)),
+            None => environment::read(&dir.join(".env"))?.remove(&self.token_env),
+        };
+        Ok(token.filter(|token| !token.expose().is_empty()))
     }
 }
 
@@ -154,7 +157,7 @@ fn read(document: &Document) -> Result<BTreeMap<String, Server>, ConfigError> {
 
 fn read_variable(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {
     let name = findings.text(field)?;
-    if !is_variable(name) {
+    if !is_env_name(name) {
         findings.mistake(field, "`token_env` must name an environment variable");
         return None;
     }

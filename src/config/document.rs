@@ -8,7 +8,6 @@ use std::sync::Arc;
 use figment::value::{Dict, Empty, Map, Tag, Value};
 use figment::{Metadata, Profile, Provider};
 
-use super::env::is_variable;
 use super::error::ConfigError;
 use super::keys::{Key, Shape};
 use super::mask;
@@ -17,6 +16,7 @@ use super::source::{self, Format, Site, Source};
 use super::spelling::{camel_case, nearest};
 use super::tree::{Kind, Node, Parsed, SyntaxError};
 use super::{json, toml, yaml};
+use crate::names::is_env_name;
 
 /// One file, read. Its mistakes so far are those of spelling: unknown and repeated keys.
 #[derive(Debug)]
@@ -285,9 +285,9 @@ fn is_hidden(kind: &Kind, shape: &Shape, private: bool) -> bool {
 fn is_shown(kind: &Kind, shape: &Shape) -> bool {
     match (kind, shape) {
         (Kind::List(_), Shape::List(_)) | (Kind::Map(_), Shape::Object(_)) | (Kind::Null, _) => true,
-        (Kind::Text(text), Shape::Variable) => is_variable(text),
+        (Kind::Text(text), Shape::Variable) => is_env_name(text),
         // `api_token: NAME`. A token pasted there by mistake could be a name in small letters.
-        (Kind::Text(text), Shape::Object(_)) => is_variable(text) && !text.bytes().any(|b| b.is_ascii_lowercase()),
+        (Kind::Text(text), Shape::Object(_)) => is_env_name(text) && !text.bytes().any(|b| b.is_ascii_lowercase()),
         _ => false,
     }
 }

@@ -8,6 +8,7 @@ use super::field::Field;
 use super::findings::Findings;
 use super::mistake::Mistake;
 use super::source::Site;
+use crate::names::is_env_name;
 use crate::secret::Secret;
 use crate::wire::{EnvSource, EnvValue, EnvVar};
 
@@ -39,11 +40,6 @@ pub struct TokenSource {
     pub source: ValueSource,
     pub site: Site,
     key: String,
-}
-
-/// A name that POSIX allows: letters, digits and `_`, not beginning with a digit.
-pub fn is_variable(name: &str) -> bool {
-    !name.starts_with(|c: char| c.is_ascii_digit()) && !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 /// The list `env`.
@@ -79,7 +75,7 @@ fn read_name<'f>(item: &Field<'f>, findings: &mut Findings<'_>) -> Option<(Strin
         return None;
     };
     let name = findings.text(&field)?;
-    if !is_variable(name) {
+    if !is_env_name(name) {
         findings.mistake(&field, "the variable's name is not valid: it has letters, digits and `_`, and does not begin with a digit");
         return None;
     }
@@ -127,7 +123,7 @@ fn read_from(from: &Field<'_>, findings: &mut Findings<'_>) -> Option<(ValueSour
         return None;
     };
     let name = findings.text(&field)?;
-    if !is_variable(name) {
+    if !is_env_name(name) {
         findings.mistake(&field, "this is not the name of an environment variable");
         return None;
     }
@@ -141,7 +137,7 @@ pub fn read_token(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Toke
         return Some(TokenSource { source, site, key });
     }
     let name = findings.text(field)?;
-    if !is_variable(name) {
+    if !is_env_name(name) {
         findings
             .mistake(field, "`api_token` must name an environment variable")
             .hint("write the variable's name; a token in the file is written `api_token: {value: …}`");
@@ -166,7 +162,7 @@ pub fn resolve(entries: &[EnvEntry], environment: &Environment) -> Result<Vec<En
     let mut mistakes = Vec::new();
     let mut values = Vec::new();
     for entry in entries {
-        match look_up(&entry.source, environment) {
+        match look_up(&entry.source, environment)? {
             Some(value) => values.push(EnvValue { name: entry.name.clone(), value }),
             None => mistakes.push(missing(&entry.source, &entry.site, &entry.key)),
         }
@@ -175,13 +171,13 @@ pub fn resolve(entries: &[EnvEntry], environment: &Environment) -> Result<Vec<En
 }
 
 pub fn resolve_token(token: &TokenSource, environment: &Environment) -> Result<Secret, ConfigError> {
-    let found = look_up(&token.source, environment);
+    let found = look_up(&token.source, environment)?;
     found.ok_or_else(|| ConfigError::invalid(vec![missing(&token.source, &token.site, &token.key)]))
 }
 
-fn look_up(source: &ValueSource, environment: &Environment) -> Option<Secret> {
+fn look_up(source: &ValueSource, environment: &Environment) -> Result<Option<Secret>, ConfigError> {
     match source {
-        ValueSource::Value(value) => Some(value.clone()),
+        ValueSource::Value(value) => Ok(Some(value.clone())),
         ValueSource::Env(key) => environment.get(key),
     }
 }

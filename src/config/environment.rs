@@ -2,11 +2,11 @@
 //!
 //! The process's own environment is never changed.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::error::ConfigError;
 use crate::secret::Secret;
@@ -14,33 +14,47 @@ use crate::{env, files};
 
 /// Looks variables up: the process's win over files, and earlier files over later ones. A variable
 /// that is set to nothing counts as not set: that is how CI systems pass a secret they do not have.
+///
+/// The files are read when a variable is looked for that the process does not have: a mistake in one
+/// of them is in nobody's way who needs no value of it.
 #[derive(Clone)]
 pub struct Environment {
-    files: BTreeMap<String, Secret>,
+    directories: [PathBuf; 3],
+    files: OnceCell<BTreeMap<String, Secret>>,
 }
 
 impl Environment {
-    /// Reads `.env` of the current directory, of the directory of the configuration file and of the
+    /// With `.env` of the current directory, of the directory of the configuration file and of the
     /// client's own configuration directory, as far as they exist.
-    pub fn load(config_dir: &Path, client_config: &Path) -> Result<Self, ConfigError> {
+    pub fn new(config_dir: &Path, client_config: &Path) -> Self {
+        Self { directories: [PathBuf::new(), config_dir.to_owned(), client_config.to_owned()], files: OnceCell::new() }
+    }
+
+    pub fn get(&self, key: &str) -> Result<Option<Secret>, ConfigError> {
+        if let Some(value) = env::read(key) {
+            return Ok(Some(Secret::new(value)));
+        }
+        Ok(self.files()?.get(key).filter(|value| !value.expose().is_empty()).cloned())
+    }
+
+    fn files(&self) -> Result<&BTreeMap<String, Secret>, ConfigError> {
+        if let Some(files) = self.files.get() {
+            return Ok(files);
+        }
         let mut variables = BTreeMap::new();
-        for directory in [Path::new(""), config_dir, client_config] {
+        for directory in &self.directories {
             for (name, value) in read(&directory.join(".env"))? {
                 variables.entry(name).or_insert(value);
             }
         }
-        Ok(Self { files: variables })
-    }
-
-    pub fn get(&self, key: &str) -> Option<Secret> {
-        env::read(key).map(Secret::new).or_else(|| self.files.get(key).filter(|value| !value.expose().is_empty()).cloned())
+        Ok(self.files.get_or_init(|| variables))
     }
 }
 
 /// Names alone.
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.files.keys()).finish()
+        f.debug_set().entries(self.files.get().into_iter().flat_map(BTreeMap::keys)).finish()
     }
 }
 
@@ -119,8 +133,8 @@ mod tests {
         let client = tempfile::tempdir().expect("temporary directory");
         std::fs::write(project.path().join(".env"), "PATH=/nowhere\nHALOY_TEST_A=project\nHALOY_TEST_EMPTY=\n").expect("write");
         std::fs::write(client.path().join(".env"), "HALOY_TEST_A=client\nHALOY_TEST_B=client\n").expect("write");
-        let environment = Environment::load(project.path(), client.path()).expect("both files are fine");
-        let get = |key: &str| environment.get(key).map(|value| value.expose().to_owned());
+        let environment = Environment::new(project.path(), client.path());
+        let get = |key: &str| environment.get(key).expect("both files are fine").map(|value| value.expose().to_owned());
         assert_eq!(get("PATH"), std::env::var("PATH").ok());
         assert_eq!(get("HALOY_TEST_A").as_deref(), Some("project"));
         assert_eq!(get("HALOY_TEST_B").as_deref(), Some("client"));
@@ -129,10 +143,12 @@ mod tests {
     }
 
     #[test]
-    fn an_unreadable_line_is_an_error_without_its_text() {
+    fn an_unreadable_line_is_an_error_without_its_text_when_a_value_is_needed() {
         let project = tempfile::tempdir().expect("temporary directory");
         std::fs::write(project.path().join(".env"), "A=1\nTOKEN=hunter2 hunter3\n").expect("write");
-        let error = Environment::load(project.path(), Path::new("/nonexistent")).expect_err("line 2 has two words");
+        let environment = Environment::new(project.path(), Path::new("/nonexistent"));
+        assert!(environment.get("PATH").expect("the process has it").is_some());
+        let error = environment.get("HALOY_TEST_A").expect_err("line 2 has two words");
         let text = crate::error::render(&error);
         assert!(text.contains(".env`, line 2"), "{text}");
         assert!(!text.contains("hunter"), "{text}");

@@ -115,6 +115,14 @@ fn describe(source: &ValueSource) -> String {
 }
 
 #[test]
+fn networks_that_an_app_can_be_in() {
+    let network = |text: &str| spec(&format!("name: a\nimage: a\n{text}")).network().to_owned();
+    assert_eq!(network(""), "haloy-public");
+    assert_eq!(network("network: host\ndomains: [a.example.com]\n"), "host");
+    assert_eq!(network("network: none\n"), "none", "a worker needs no network");
+}
+
+#[test]
 fn the_same_app_in_three_formats_is_the_same() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/config/valid");
     let target = |name: &str| read(&folder.join(name)).unwrap_or_else(|error| panic!("{}", plain(&error))).0.remove(0);
@@ -252,7 +260,7 @@ fn the_file_is_found_or_the_error_says_where_it_was_sought() {
 fn values_come_from_the_environment_and_all_missing_ones_are_named() {
     let dir = tempfile::tempdir().expect("temporary directory");
     fs::write(dir.path().join(".env"), "HALOY_TEST_DB=hunter2\nHALOY_TEST_TOKEN=t0ken\n").expect("write");
-    let environment = Environment::load(dir.path(), dir.path()).expect("the file is fine");
+    let environment = Environment::new(dir.path(), dir.path());
     let text = "name: a\nimage: nginx\napi_token: HALOY_TEST_TOKEN\nenv:\n  - name: DB\n    from: {env: HALOY_TEST_DB}\n  - name: N\n    value: 1.10\n";
     let (targets, _) = read_text("haloy.yaml", text).expect("valid");
     let values = targets[0].resolve_env(&environment).expect("all set");

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::field::Field;
 use super::findings::Findings;
 use super::spelling::nearest;
+use crate::names::{is_container_path, is_host_path, is_volume_name};
 use crate::wire::{Mount, MountSource};
 
 /// Options that Docker understands behind the second colon.
@@ -55,8 +56,8 @@ fn read_one(item: &Field<'_>, findings: &mut Findings<'_>) -> Option<Mount> {
     };
     let options = parts.next();
     let source = read_source(item, source, findings)?;
-    if !target.starts_with('/') || target.trim_end_matches('/').is_empty() {
-        let message = format!("the volume `{text}` must be mounted at an absolute path below `/`");
+    if !is_container_path(target) {
+        let message = format!("the volume `{text}` must be mounted at an absolute path below `/`, without `..`");
         findings.mistake(item, message).hint("write `name:/path/in/the/container`");
         return None;
     }
@@ -75,6 +76,10 @@ fn read_one(item: &Field<'_>, findings: &mut Findings<'_>) -> Option<Mount> {
 
 fn read_source(item: &Field<'_>, source: &str, findings: &mut Findings<'_>) -> Option<MountSource> {
     if source.starts_with('/') {
+        if !is_host_path(source) {
+            findings.mistake(item, format!("the volume's source `{source}` must not go up with `..`")).hint("write the path that is meant");
+            return None;
+        }
         return Some(MountSource::Host(source.to_owned()));
     }
     if source.starts_with(['.', '~']) || source.contains('/') {
@@ -82,10 +87,7 @@ fn read_source(item: &Field<'_>, source: &str, findings: &mut Findings<'_>) -> O
         findings.mistake(item, message).hint("use an absolute path of the server, or a named volume like `app-data:/path`");
         return None;
     }
-    let valid = source.len() >= 2
-        && source.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && source.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
-    if !valid {
+    if !is_volume_name(source) {
         findings.mistake(item, format!("`{source}` is not a volume's name: it has 2 or more of letters, digits, `_`, `.` and `-`"));
         return None;
     }

@@ -21,6 +21,11 @@ pub fn app_verb(app: &AppName, verb: &str) -> String {
     format!("{APPS}/{app}/{verb}")
 }
 
+/// The newest jobs of an app, as many as the server gives out at once.
+pub fn jobs_of(app: &AppName) -> String {
+    format!("/v1/jobs?app={app}&limit=1000")
+}
+
 pub fn job(job: JobId) -> String {
     format!("/v1/jobs/{job}")
 }

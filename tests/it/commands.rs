@@ -59,7 +59,14 @@ fn status_in_one_glance() {
     has(&elsewhere.haloy(&["status", "shop"]).ok(), &expected[..2]);
     has(&elsewhere.haloy(&["status", "-s", &api.address]).ok(), &["APP   STATE", "shop  degraded  1/2      20261121093000"]);
     assert_eq!(elsewhere.haloy(&["status", "-s", &api.address, "--json"]).json()[0]["name"], "shop");
-    has(&elsewhere.haloy(&["status"]).fails(2), &["there is no configuration file", "hint:"]);
+    let all = elsewhere.haloy(&["status"]).ok();
+    has(&all, &["APP   STATE", "shop  degraded  1/2      20261121093000"]);
+    elsewhere.haloy(&["server", "add", "other.example.com", TOKEN]).ok();
+    has(&elsewhere.haloy(&["status"]).fails(2), &["several servers are configured and none is chosen: ", "other.example.com", "--server"]);
+    has(&Home::new().haloy(&["status"]).fails(2), &["error: no server is chosen", "hint:"]);
+    elsewhere.write("haloy.yaml", "name: shop\n");
+    elsewhere.write("haloy.yml", "name: shop\n");
+    has(&elsewhere.haloy(&["status"]).fails(2), &["there is more than one configuration file"]);
 
     api.on(APP, [problem(404, "not_found", "there is no app `shop`", Some("deploy it with `haloy deploy`"))]);
     assert_eq!(home.haloy(&["status"]).fails(1), "error: there is no app `shop`\n\nhint: deploy it with `haloy deploy`\n");
@@ -85,6 +92,7 @@ fn logs_name_the_replica_when_there_are_several() {
 fn logs_ask_for_what_was_asked_for() {
     let api = FakeApi::start();
     api.on(APP, [Answer::Json(200, two_replicas())]).on(LOGS, [Answer::Events(vec![], End::Close)]);
+    api.on("GET /v1/jobs", [Answer::Json(200, json!([]))]);
     let home = home(&api, "");
     for args in [
         &["logs"][..],
@@ -100,6 +108,26 @@ fn logs_ask_for_what_was_asked_for() {
         ["follow=false&tail=100", "follow=true&tail=5", "follow=false&since=2026-11-21T09:30:00Z&deployment=20261121093000"]
     );
     assert!(asked[3].starts_with("follow=false&since=20"), "{}", asked[3]);
+}
+
+#[test]
+fn logs_of_a_failed_deployment_are_with_its_job() {
+    let api = FakeApi::start();
+    let mut failed = job(5, "deploy", "failed");
+    failed["deployment"] = json!("20261120093000");
+    api.on(APP, [Answer::Json(200, two_replicas())]).on(LOGS, [Answer::Events(vec![], End::Close)]);
+    api.on("GET /v1/jobs", [Answer::Json(200, json!([job(7, "deploy", "done"), failed]))]);
+    let home = home(&api, "");
+    let gone = "nothing is left of deployment 20261120093000: it failed, and its containers are removed\n\n\
+                hint: `haloy attach 5` shows why, and its last lines\n";
+    for follow in [&[][..], &["--follow"]] {
+        let run = home.haloy(&[&["logs", "--deployment", "20261120093000"], follow].concat());
+        assert_eq!((run.stderr.as_str(), run.code), (gone, Some(0)));
+    }
+    assert!(api.received_on(LOGS)[1].line.contains("follow=false"), "it will never say more");
+    assert!(api.received_on("GET /v1/jobs")[0].line.contains("?app=shop"));
+    has(&home.haloy(&["logs", "--deployment", "20260101000000"]).stderr, &["`shop` has no containers of deployment 20260101000000"]);
+    assert_eq!(home.haloy(&["logs", "--deployment", "20261121093000"]).stderr, "", "its containers are there, and silent");
 }
 
 #[test]
@@ -125,6 +153,35 @@ fn following_logs_goes_on_after_a_broken_connection() {
     assert_eq!(run.ok(), "before\nafter\n");
     assert!(api.received_on(LOGS)[1].line.ends_with("?follow=true&since=2026-11-21T09:30:00Z"), "{:?}", api.received_on(LOGS));
     has(&home.haloy(&["logs"]).fails(1), &["error: the connection to `", "broke during"]);
+}
+
+#[test]
+fn following_goes_on_where_each_replica_left_off() {
+    let api = FakeApi::start();
+    let at = |second: u8, line: String| line.replace("09:30:00Z", &format!("09:30:0{second}Z"));
+    let (one, two, late) = (at(1, log_line(1, "one")), at(5, log_line(2, "two")), at(3, log_line(1, "late")));
+    let first = Answer::Events(vec![one.clone(), two.clone()], End::Break);
+    let second = Answer::Events(vec![one, late, two, at(6, log_line(2, "new"))], End::Close);
+    api.on(APP, [Answer::Json(200, two_replicas())]).on(LOGS, [first, second]);
+    assert_eq!(home(&api, "").haloy(&["logs", "-f"]).ok(), "1 | one\n2 | two\n1 | late\n2 | new\n");
+    assert!(api.received_on(LOGS)[1].line.ends_with("?follow=true&since=2026-11-21T09:30:01Z"), "{:?}", api.received_on(LOGS));
+}
+
+#[test]
+fn output_that_cannot_be_read_is_told() {
+    let api = FakeApi::start();
+    let problem = json!({
+        "type": "about:blank", "title": "could not read the output of `shop-20261121093000-2`", "status": 500, "code": "internal",
+        "detail": "the logging driver does not support reading", "hint": "look at `docker info`",
+    });
+    let problem = format!("event: problem\ndata: {problem}\n\n");
+    api.on(APP, [Answer::Json(200, two_replicas())])
+        .on(LOGS, [Answer::Events(vec![problem.clone(), log_line(1, "one"), problem], End::Close)]);
+    let run = home(&api, "").haloy(&["logs"]);
+    assert_eq!(run.stdout, "1 | one\n");
+    let expected = "warning: could not read the output of `shop-20261121093000-2`: the logging driver does not support reading\n\
+                    hint: look at `docker info`\n";
+    assert_eq!(run.fails(1), expected);
 }
 
 #[test]
@@ -163,16 +220,17 @@ fn volumes_are_removed_only_when_confirmed() {
 }
 
 fn deployments() -> Answer {
-    let deployment = |id: &str, state: &str, current: bool| {
+    let deployment = |id: &str, state: &str, repeats: Option<&str>, current: bool| {
         json!({
             "id": id, "state": state, "image": "ghcr.io/ada/shop:v2", "image_id": "sha256:00", "created_at": "2026-11-21T09:30:00Z",
-            "performer": "ada@laptop", "git_commit": "0123456789abcdef0123456789abcdef01234567", "rolled_back_to": null, "current": current,
+            "performer": "ada@laptop", "git_commit": "0123456789abcdef0123456789abcdef01234567", "repeats": repeats, "current": current,
         })
     };
     let list = [
-        deployment("20261119093000", "complete", false),
-        deployment("20261120093000", "failed", false),
-        deployment("20261121093000", "complete", true),
+        deployment("20261118093000", "complete", Some("20261117093000"), false),
+        deployment("20261119093000", "complete", None, false),
+        deployment("20261120093000", "failed", None, false),
+        deployment("20261121093000", "complete", None, true),
     ];
     Answer::Json(200, json!(list))
 }
@@ -184,6 +242,8 @@ fn rollback_targets_are_what_one_can_go_back_to() {
     let home = home(&api, "");
     let run = home.haloy(&["rollback-targets"]);
     has(&run.stdout, &["DEPLOYMENT", "20261121093000", "ada@laptop  0123456789  current", "20261119093000  ghcr.io/ada/shop:v2"]);
+    // Repeated by a rollback or by a restart: the server does not say by which.
+    has(&run.stdout, &["20261118093000", "same as 20261117093000\n"]);
     assert!(!run.stdout.contains("20261120093000"), "a failed deployment is no target");
     has(&run.stderr, &["hint: go back with `haloy rollback 20261119093000`"]);
     assert_eq!(home.haloy(&["rollback-targets", "--json"]).json()[1]["id"], "20261119093000");
@@ -218,7 +278,10 @@ fn rollback_in_every_form() {
         "POST /v1/apps/shop/rollback",
         [problem(409, "conflict", "`shop` has no earlier deployment", Some("see `haloy rollback-targets`"))],
     );
+    api.on(APP, [Answer::Json(200, two_replicas())]);
     has(&home.haloy(&["rollback"]).fails(1), &["error: `shop` has no earlier deployment", "hint: see `haloy rollback-targets`"]);
+    api.on(APP, [problem(404, "not_found", "there is no app `shop`", Some("deploy it with `haloy deploy`"))]);
+    assert_eq!(home.haloy(&["rollback"]).fails(1), "error: there is no app `shop`\n\nhint: deploy it with `haloy deploy`\n");
 }
 
 #[test]

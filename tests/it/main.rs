@@ -7,6 +7,7 @@ mod daemon;
 mod deploy;
 mod disk;
 mod hostile;
+mod logging;
 mod personas;
 mod servers;
 mod terminal;

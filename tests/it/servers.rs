@@ -91,6 +91,31 @@ fn the_token_of_the_configuration_is_for_its_own_server_alone() {
 }
 
 #[test]
+fn a_broken_env_file_is_in_the_way_of_those_alone_who_need_it() {
+    let api = FakeApi::start();
+    api.on(VERSION, [version()]);
+    let home = Home::new();
+    let server = format!("server: {}\n", api.address);
+    home.haloy(&["server", "add", &api.address, TOKEN]).ok();
+    home.write(".env", "no value here\n");
+    home.write("haloy.yaml", &config(&server));
+    has(&home.haloy(&["version"]).ok(), &["server  9.9.9"]);
+    home.haloy(&["validate-config"]).ok();
+
+    let broken = "`.env`, line 1 is not `NAME=value`";
+    home.write("haloy.yaml", &config(&format!("{server}api_token: SHOP_TOKEN\n")));
+    has(&home.haloy(&["status"]).fails(2), &[broken]);
+    home.write("haloy.yaml", &config(&format!("{server}env:\n  - name: KEY\n    from:\n      env: SHOP_KEY\n")));
+    has(&home.haloy(&["deploy"]).fails(2), &[broken]);
+    has(&home.haloy(&["validate-config"]).fails(2), &[broken]);
+    has(&home.haloy(&["version"]).ok(), &["server  9.9.9"]);
+
+    home.write(".config/haloy/.env", "no value here\n");
+    home.write("haloy.yaml", &config(&format!("{server}api_token:\n  value: {TOKEN}\n")));
+    has(&home.haloy(&["version"]).ok(), &["server  9.9.9"]);
+}
+
+#[test]
 fn a_missing_token_says_where_it_was_looked_for() {
     let home = Home::new();
     home.write("haloy.yaml", &config("server: haloy.example.com\n"));
