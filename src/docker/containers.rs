@@ -9,9 +9,7 @@ use bollard::models::{
     ContainerSummaryStateEnum as SummaryState, EndpointSettings, Health, HealthStatusEnum, HostConfig, HostConfigLogConfig, RestartPolicy,
     RestartPolicyNameEnum,
 };
-use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
-};
+use bollard::query_parameters::{CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 
@@ -146,25 +144,12 @@ impl Docker {
         self.call("start container", id.short(), CHANGE, |client| async move { client.start_container(&id.0, None).await }).await
     }
 
-    /// Asks the container to stop and kills it after `timeout`; after its own, with which it was created,
-    /// when none is given. Stopped or gone is success.
-    pub async fn stop(&self, id: &ContainerId, timeout: Option<Duration>) -> Result<(), DockerError> {
-        let mut options = StopContainerOptionsBuilder::new();
-        if let Some(timeout) = timeout {
-            options = options.t(i32::try_from(whole_seconds(timeout)).unwrap_or(i32::MAX));
-        }
-        let options = options.build();
-        let patience = match timeout {
-            Some(timeout) => timeout,
-            None => self.stop_timeout(id).await?,
-        };
-        let deadline = patience.saturating_add(STOP_MARGIN);
-        let stopped = self
-            .call("stop container", id.short(), deadline, |client| {
-                let options = options.clone();
-                async move { client.stop_container(&id.0, Some(options)).await }
-            })
-            .await;
+    /// Asks the container to stop and kills it after the timeout with which it was created. Stopped or
+    /// gone is success.
+    pub async fn stop(&self, id: &ContainerId) -> Result<(), DockerError> {
+        let deadline = self.stop_timeout(id).await?.saturating_add(STOP_MARGIN);
+        let stopped =
+            self.call("stop container", id.short(), deadline, |client| async move { client.stop_container(&id.0, None).await }).await;
         match stopped {
             Err(error) if error.is_not_found() => Ok(()),
             answer => answer,
@@ -407,7 +392,7 @@ mod tests {
 
     #[cfg(unix)]
     #[tokio::test]
-    async fn a_container_stops_by_its_own_timeout_unless_told_otherwise() {
+    async fn a_container_stops_by_its_own_timeout() {
         use crate::docker::fake::FakeEngine;
 
         let engine = FakeEngine::start(|question| match question {
@@ -419,11 +404,10 @@ mod tests {
         let id = |id: &str| ContainerId(id.to_owned());
         assert_eq!(engine.docker.stop_timeout(&id("patient")).await.unwrap(), Duration::from_secs(600));
         for name in ["patient", "broken", "gone"] {
-            engine.docker.stop(&id(name), None).await.unwrap();
+            engine.docker.stop(&id(name)).await.unwrap();
         }
-        engine.docker.stop(&id("patient"), Some(Duration::from_millis(1500))).await.unwrap();
         let asked = engine.asked("POST");
         let asked: Vec<_> = asked.iter().map(|asked| asked.trim_start_matches("POST /containers/").trim_end_matches('?')).collect();
-        assert_eq!(asked, ["patient/stop", "broken/stop", "gone/stop", "patient/stop?t=2"]);
+        assert_eq!(asked, ["patient/stop", "broken/stop", "gone/stop"]);
     }
 }

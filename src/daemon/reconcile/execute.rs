@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::plan::Step;
 use crate::crypto::{CryptoError, Identity};
 use crate::daemon::store::{AppIntent, Prepared, Release, Store, StoreError};
-use crate::docker::{Container, ContainerId, ContainerSpec, Docker, DockerError, Image, Owner, VolumeMount};
+use crate::docker::{ContainerId, ContainerSpec, Docker, DockerError, Image, Owner, VolumeMount};
 use crate::error::Report;
 use crate::names::{AppName, ImageRef};
 use crate::secret::Secret;
@@ -20,9 +20,6 @@ const DEFAULT_PORT: NonZeroU16 = NonZeroU16::new(8080).expect("invariant: 8080 i
 
 /// A long pull says this often how far it is.
 const PULL_LINES: Duration = Duration::from_secs(5);
-
-/// For containers whose deployment is no longer known.
-const DEFAULT_STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
@@ -76,24 +73,19 @@ pub enum Work {
     Prepare { release: Release, job: Option<JobId> },
     Launch { release: Release, slot: u16 },
     Start(ContainerId),
-    Stop { id: ContainerId, timeout: Duration },
-    Retire { id: ContainerId, timeout: Duration },
+    Stop(ContainerId),
+    Retire(ContainerId),
 }
 
 /// Joins a step with its values; none when they are gone already.
-pub fn work(step: &Step, app: &AppIntent, containers: &[Container]) -> Option<Work> {
+pub fn work(step: &Step, app: &AppIntent) -> Option<Work> {
     let release = |id| [&app.rollout, &app.serving].into_iter().flatten().find(|release| release.id == id).cloned();
-    let timeout = |id: &ContainerId| {
-        let deployment = containers.iter().find(|c| c.id == *id)?.owner.deployment;
-        let release = release(deployment).or_else(|| app.serving.clone())?;
-        Some(Duration::from_secs(release.spec.stop_timeout.into()))
-    };
     Some(match step {
         Step::Prepare(id) => Work::Prepare { release: release(*id)?, job: app.job.map(|job| job.id) },
         Step::Launch(id, slot) => Work::Launch { release: release(*id)?, slot: *slot },
         Step::Start(id) => Work::Start(id.clone()),
-        Step::Stop(id) => Work::Stop { id: id.clone(), timeout: timeout(id).unwrap_or(DEFAULT_STOP_TIMEOUT) },
-        Step::Retire(id) => Work::Retire { id: id.clone(), timeout: timeout(id).unwrap_or(DEFAULT_STOP_TIMEOUT) },
+        Step::Stop(id) => Work::Stop(id.clone()),
+        Step::Retire(id) => Work::Retire(id.clone()),
     })
 }
 
@@ -104,9 +96,9 @@ impl Executor {
             Work::Prepare { release, job } => self.prepare(&release, job).await,
             Work::Launch { release, slot } => self.launch(&release, slot).await,
             Work::Start(id) => self.docker.start(&id).await.map_err(docker("start a container")),
-            Work::Stop { id, timeout } => self.docker.stop(&id, Some(timeout)).await.map_err(docker("stop a container")),
-            Work::Retire { id, timeout } => {
-                self.docker.stop(&id, Some(timeout)).await.map_err(docker("stop a container"))?;
+            Work::Stop(id) => self.docker.stop(&id).await.map_err(docker("stop a container")),
+            Work::Retire(id) => {
+                self.docker.stop(&id).await.map_err(docker("stop a container"))?;
                 self.docker.remove(&id).await.map_err(docker("remove a container"))
             }
         }

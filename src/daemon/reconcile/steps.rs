@@ -95,7 +95,7 @@ impl Steps {
             if busy.contains(&key) {
                 continue;
             }
-            let (Some(work), Some(under_way)) = (work(step, app, containers), self.enter(&key)) else { continue };
+            let (Some(work), Some(under_way)) = (work(step, app), self.enter(&key)) else { continue };
             let (executor, job) = (self.executor.clone(), app.job.filter(|_| app.rollout.is_some()));
             let (shared, clock) = (Arc::clone(&self.shared), self.clock);
             let for_rollout = is_for_rollout(step, app, containers);
