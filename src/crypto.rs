@@ -68,6 +68,11 @@ impl Identity {
         Secret::new(format!("# public key: {}\n{}\n", self.0.to_public(), self.0.to_string().expose_secret()))
     }
 
+    /// The public half, `age1…`: says who can open what this identity sealed.
+    pub fn recipient(&self) -> String {
+        self.0.to_public().to_string()
+    }
+
     pub fn seal(&self, plain: &[u8]) -> Result<Vec<u8>, CryptoError> {
         let recipient = self.0.to_public();
         let encryptor = age::Encryptor::with_recipients(std::iter::once(&recipient as &dyn age::Recipient))

@@ -54,6 +54,11 @@ impl ServerPaths {
         self.data.join("proxy.json")
     }
 
+    /// During which start of the machine the addresses in that table were true.
+    pub fn snapshot_boot(&self) -> PathBuf {
+        self.data.join("proxy.boot")
+    }
+
     pub fn api_socket(&self) -> PathBuf {
         api_socket(&self.data)
     }

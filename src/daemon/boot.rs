@@ -12,6 +12,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use super::settings::Settings;
 use super::store::{Store, StoreError};
+use crate::config::tokens;
 use crate::crypto::{CryptoError, Identity};
 use crate::docker::{Docker, DockerError};
 use crate::env;
@@ -93,8 +94,12 @@ pub fn boot(settings: Settings) -> Result<Booted, StartError> {
         files::private_dir(directory).map_err(StartError::Directories)?;
     }
     let lock = lock(&paths.data)?;
-    let identity = identity(&paths)?;
     let store = Store::open(&paths.database())?;
+    let identity = identity(&paths, store.recipient().is_some())?;
+    store.claim(&identity.recipient())?;
+    if !tokens::path(&paths.config).exists() {
+        tracing::warn!("there is no API token, so nobody can deploy: run `haloy admin init`");
+    }
     let docker = Docker::new(settings.docker_host.as_deref(), store.instance()).map_err(StartError::Docker)?;
 
     let proxy_settings = proxy::Settings {
@@ -108,7 +113,7 @@ pub fn boot(settings: Settings) -> Result<Booted, StartError> {
     let api_unix = api_unix(&paths.api_socket())?;
 
     let certificates = Certificates { default: Some(default_certificate(&paths)?), ..Certificates::default() };
-    let snapshot = Arc::new(last_known_good(&paths.snapshot(), &certificates));
+    let snapshot = Arc::new(last_known_good(&paths, &certificates));
     let proxy = Proxy::start(listeners, proxy_settings, Arc::clone(&snapshot)).map_err(StartError::Proxy)?;
     Ok(Booted {
         proxy: Arc::new(proxy),
@@ -148,7 +153,7 @@ fn lock(data: &Path) -> Result<File, StartError> {
 }
 
 /// From the environment, else from the file; a server that has none yet gets one.
-fn identity(paths: &ServerPaths) -> Result<Identity, StartError> {
+fn identity(paths: &ServerPaths, is_needed: bool) -> Result<Identity, StartError> {
     let path = paths.age_identity();
     let unreadable = |source| StartError::Identity { path: path.clone(), source };
     if let Some(text) = env::read(env::AGE_IDENTITY) {
@@ -156,6 +161,7 @@ fn identity(paths: &ServerPaths) -> Result<Identity, StartError> {
     }
     match files::read_optional(&path).map_err(StartError::IdentityFile)? {
         Some(text) => Identity::parse(&text).map_err(unreadable),
+        None if is_needed => Err(StoreError::WrongIdentity.into()),
         None => {
             let identity = Identity::generate();
             files::write_private(&path, identity.to_file().expose().as_bytes()).map_err(StartError::Directories)?;
@@ -208,12 +214,29 @@ fn read_certificate(path: &Path) -> Result<Option<Arc<rustls::sign::CertifiedKey
 }
 
 /// The table that was served last. A damaged file costs the time until Docker has answered, not the start.
-fn last_known_good(path: &Path, certificates: &Certificates) -> Snapshot {
-    let loaded = Snapshot::load(path).unwrap_or_else(|error| {
+fn last_known_good(paths: &ServerPaths, certificates: &Certificates) -> Snapshot {
+    let loaded = Snapshot::load(&paths.snapshot()).unwrap_or_else(|error| {
         tracing::warn!(error = error::chain(&error), "the last routing table is damaged: starting without one");
         None
     });
-    Snapshot { certificates: certificates.clone(), ..loaded.unwrap_or_default() }
+    let mut snapshot = Snapshot { certificates: certificates.clone(), ..loaded.unwrap_or_default() };
+    if is_another_boot(&paths.snapshot_boot()) {
+        // The engine gives addresses out anew: what was one app's may be another's now.
+        snapshot.routes.iter_mut().flat_map(|route| &mut route.groups).for_each(|group| group.backends.clear());
+    }
+    snapshot
+}
+
+/// Whether the machine was started since this was asked last.
+fn is_another_boot(note: &Path) -> bool {
+    let Ok(boot) = std::fs::read_to_string("/proc/sys/kernel/random/boot_id") else { return false };
+    let before = files::read_optional(note).ok().flatten();
+    if before.as_ref() != Some(&boot)
+        && let Err(error) = files::write_private(note, boot.as_bytes())
+    {
+        tracing::warn!(error = error::chain(&error), "could not note which start of the machine this is");
+    }
+    before.is_some_and(|before| before != boot)
 }
 
 /// Tells systemd about the life cycle; without systemd it does nothing.

@@ -31,11 +31,22 @@ struct Flags {
     #[arg(long, value_name = "ADDRESS")]
     api_addr: Option<SocketAddr>,
     /// Threads of the proxy [default: one per core]
-    #[arg(long, value_name = "N")]
-    workers: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: Option<u16>,
     /// Log more
     #[arg(long)]
     debug: bool,
+}
+
+/// The API speaks without TLS here: nobody else may listen in.
+#[derive(Debug, thiserror::Error)]
+#[error("the API cannot be opened on {0}: tokens and values would cross the network in clear")]
+struct NotLoopback(SocketAddr);
+
+impl error::Report for NotLoopback {
+    fn hint(&self) -> Option<String> {
+        Some(format!("keep `--api-addr 127.0.0.1:{0}` and reach it with `ssh -N -L {0}:127.0.0.1:{0} SERVER`", self.0.port()))
+    }
 }
 
 /// All that the daemon needs to know.
@@ -60,12 +71,16 @@ impl Settings {
             error::report(&mistakes);
             ExitCode::from(error::Report::exit_code(&mistakes))
         })?;
-        let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let api = flags.api_addr.or(file.api_addr).unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 9999)));
+        if !api.ip().is_loopback() {
+            error::report(&NotLoopback(api));
+            return Err(ExitCode::from(error::MISUSE));
+        }
         Ok(Self {
             http: flags.http_addr.or(file.http_addr).map_or_else(|| everywhere(80), |address| vec![address]),
             https: flags.https_addr.or(file.https_addr).map_or_else(|| everywhere(443), |address| vec![address]),
-            api: flags.api_addr.or(file.api_addr).unwrap_or(loopback(9999)),
-            workers: flags.workers.unwrap_or(0),
+            api,
+            workers: flags.workers.map_or(0, usize::from),
             access_log: file.access_log.unwrap_or(true),
             docker_host: file.docker_host.or_else(|| env::read(env::DOCKER_HOST)),
             debug: flags.debug || file.debug.unwrap_or(false),

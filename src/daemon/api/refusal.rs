@@ -102,6 +102,7 @@ impl From<StoreError> for Refusal {
             StoreError::Open { .. }
             | StoreError::Folder(_)
             | StoreError::Newer { .. }
+            | StoreError::WrongIdentity
             | StoreError::Query { .. }
             | StoreError::Damaged { .. } => Self::internal(StatusCode::INTERNAL_SERVER_ERROR, error.to_string(), &error),
         };

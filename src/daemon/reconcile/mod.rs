@@ -42,7 +42,7 @@ use super::store::{ActiveJob, AppIntent, StoreError};
 use crate::docker::{Container, DockerError};
 use crate::error::chain;
 use crate::names::AppName;
-use crate::wire::{EngineStatus, Failure, Phase};
+use crate::wire::{EngineStatus, Failure, JobId, Phase};
 
 /// Look at everything at least this often.
 const TICK: Duration = Duration::from_secs(30);
@@ -73,6 +73,8 @@ pub struct Reconciler {
     engine_version: Option<String>,
     /// Said once, not once a second.
     engine_is_away: bool,
+    /// The jobs that were told about it.
+    told: BTreeSet<JobId>,
 }
 
 /// One app in one pass.
@@ -96,6 +98,7 @@ impl Reconciler {
             clock,
             engine_version: None,
             engine_is_away: false,
+            told: BTreeSet::new(),
         }
     }
 
@@ -109,7 +112,7 @@ impl Reconciler {
             };
             let sleep = match passed {
                 Ok(wake_at) => observe::sleep(self.clock, wake_at, TICK),
-                Err(error) => self.given_up(&error),
+                Err(error) => self.given_up(&error).await,
             };
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -194,16 +197,30 @@ impl Reconciler {
     }
 
     /// Keeps the world as it was seen last.
-    fn given_up(&mut self, error: &PassError) -> Duration {
+    async fn given_up(&mut self, error: &PassError) -> Duration {
         if !self.engine_is_away {
             tracing::error!(error = chain(error), "the pass was given up; traffic goes where it went");
         }
         if matches!(error, PassError::Observe(_)) {
             self.engine_is_away = true;
+            self.tell_who_waits().await;
             self.engine_version = None;
             self.overview.send_modify(|overview| Arc::make_mut(overview).engine = EngineStatus::Down);
         }
         ENGINE_DOWN_TICK
+    }
+
+    /// Tells those who watch a job, once each, why nothing happens.
+    async fn tell_who_waits(&mut self) {
+        let store = &self.executor.store;
+        let Ok(apps) = store.intents().await else { return };
+        let waiting: BTreeSet<_> = apps.iter().filter_map(|app| app.job.map(|job| job.id)).collect();
+        for job in waiting.difference(&self.told) {
+            if let Err(error) = store.note(*job, "waiting for the Docker Engine, which does not answer".to_owned()).await {
+                tracing::warn!(job, error = chain(&error), "could not add a line to a job");
+            }
+        }
+        self.told = waiting;
     }
 
     /// Writes down what became of the job.

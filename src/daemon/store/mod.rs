@@ -42,6 +42,8 @@ pub enum StoreError {
     Query { action: &'static str, source: rusqlite::Error },
     #[error("a stored {what} is damaged")]
     Damaged { what: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("the age identity of this server is not the one that sealed what the database holds")]
+    WrongIdentity,
     #[error("the database is closed: the daemon is stopping")]
     Closed,
     #[error("there is no app `{0}` on this server")]
@@ -78,6 +80,9 @@ impl Report for StoreError {
             Self::DomainTaken { app, .. } => {
                 Some(format!("remove the domain from `{app}` first, or run `haloy stop --remove-containers` for it"))
             }
+            Self::WrongIdentity => {
+                Some("restore age_identity.txt from a backup (or HALOY_AGE_IDENTITY): without it no app can be started again".to_owned())
+            }
             Self::Query { .. } | Self::Damaged { .. } | Self::Closed | Self::UnknownJob(_) => None,
         }
     }
@@ -111,6 +116,7 @@ pub struct Store {
     /// Grows with every commit that adds job events; streams wait on it.
     changed: watch::Sender<u64>,
     instance: String,
+    recipient: Option<String>,
 }
 
 impl Store {
@@ -124,6 +130,7 @@ impl Store {
         configure(&connection).map_err(failed)?;
         schema::migrate(&mut connection, path)?;
         let instance = schema::instance(&connection)?;
+        let recipient = schema::recipient(&connection)?;
         let read_only = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
         configure(&read_only).map_err(failed)?;
         Ok(Self {
@@ -131,12 +138,35 @@ impl Store {
             reader: serve("store-reader", read_only),
             changed: watch::channel(0).0,
             instance,
+            recipient,
         })
     }
 
     /// This installation's random id: several daemons on one engine tell their containers apart by it.
     pub fn instance(&self) -> &str {
         &self.instance
+    }
+
+    /// Whose values the database holds: the public half of the age identity that sealed them.
+    pub fn recipient(&self) -> Option<&str> {
+        self.recipient.as_deref()
+    }
+
+    /// Notes whose values the database will hold; refuses another than the one noted before. Blocks:
+    /// for the start only.
+    pub fn claim(&self, recipient: &str) -> Result<(), StoreError> {
+        match &self.recipient {
+            Some(known) if known != recipient => return Err(StoreError::WrongIdentity),
+            Some(_) => return Ok(()),
+            None => {}
+        }
+        let (recipient, (reply, answer)) = (recipient.to_owned(), oneshot::channel());
+        let work: Work = Box::new(move |db| {
+            // Nobody but the start waits for this, and it does.
+            let _ = reply.send(schema::set_recipient(db, &recipient));
+        });
+        self.writer.send(work).map_err(|_| StoreError::Closed)?;
+        answer.blocking_recv().map_err(|_| StoreError::Closed)?
     }
 
     /// Changes whenever job events were stored.

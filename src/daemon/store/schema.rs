@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
 use super::{StoreError, query};
 use crate::crypto;
@@ -90,4 +90,15 @@ pub fn instance(connection: &Connection) -> Result<String, StoreError> {
     let fresh = crypto::hex(&crypto::random::<8>());
     connection.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('instance', ?1)", [fresh]).map_err(failed)?;
     connection.query_row("SELECT value FROM meta WHERE key = 'instance'", [], |row| row.get(0)).map_err(failed)
+}
+
+/// The public half of the identity that seals values here, once one was used.
+pub fn recipient(connection: &Connection) -> Result<Option<String>, StoreError> {
+    let sql = "SELECT value FROM meta WHERE key = 'recipient'";
+    connection.query_row(sql, [], |row| row.get(0)).optional().map_err(query("read whose values are stored"))
+}
+
+pub fn set_recipient(connection: &Connection, recipient: &str) -> Result<(), StoreError> {
+    let sql = "INSERT INTO meta (key, value) VALUES ('recipient', ?1)";
+    connection.execute(sql, [recipient]).map(|_| ()).map_err(query("note whose values are stored"))
 }

@@ -240,3 +240,14 @@ fn a_newer_database_is_refused_and_left_alone() {
     Connection::open(&path).and_then(|db| db.pragma_update(None, "user_version", 999)).expect("newer database");
     assert!(matches!(Store::open(&path), Err(StoreError::Newer { found: 999, .. })));
 }
+
+#[test]
+fn an_identity_that_sealed_nothing_here_is_refused() {
+    let (dir, store) = store();
+    assert_eq!(store.recipient(), None);
+    store.claim("age1ours").expect("the first one is noted");
+    drop(store);
+    let store = Store::open(&dir.path().join("db/haloy.db")).expect("reopen");
+    store.claim("age1ours").expect("the same again");
+    assert!(matches!(store.claim("age1other"), Err(StoreError::WrongIdentity)));
+}

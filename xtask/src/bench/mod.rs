@@ -6,7 +6,7 @@ mod load;
 mod peers;
 mod proxy;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
