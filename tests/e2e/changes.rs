@@ -99,7 +99,7 @@ fn a_broken_new_version_costs_nothing() {
             "  listens on    TCP port 8080\n",
             ":8080/health → HTTP 503: not ready yet\n",
             "  last lines\n    version unhealthy listens on port 8080\n",
-            "\nhint: the app must answer `GET /health` with 2xx or 3xx;",
+            "\nhint: the app must answer `GET /health` with 2xx or 3xx: set",
         ],
     );
     fails(
