@@ -231,6 +231,8 @@ impl Reconciler {
             Verdict::Working(phase) => self.progress(turn, job, *phase).await?,
             Verdict::Promote => self.promote(turn, job).await?,
             Verdict::Fail(cause) => self.fail(turn, job, cause).await?,
+            // The engine is at it: the job ends when the container is gone, not when it begins to go.
+            Verdict::Done if self.steps.is_ending(&turn.app.app) => {}
             Verdict::Done if job.remove_volumes => self.remove_volumes(turn, job),
             Verdict::Done => self.finish(turn, job).await?,
         }

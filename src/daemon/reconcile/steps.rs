@@ -76,6 +76,12 @@ impl Steps {
         waiting.map(|(_, setback)| setback.retry_at).min()
     }
 
+    /// A container of this app is being stopped or removed.
+    pub fn is_ending(&self, app: &AppName) -> bool {
+        let ends = |key: &Key| matches!(key, Key::Step(name, Step::Stop(_) | Step::Retire(_)) if name == app);
+        lock(&self.shared).under_way.iter().any(ends)
+    }
+
     /// The job of this app is being concluded: it gets no other verdict meanwhile.
     pub fn is_concluding(&self, app: &AppName) -> bool {
         lock(&self.shared).under_way.contains(&Key::Conclusion(app.clone()))

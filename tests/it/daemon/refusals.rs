@@ -48,7 +48,15 @@ fn a_port_of_another_haloyd() {
 #[test]
 fn an_address_that_is_not_of_this_machine() {
     refuses(&Site::new(), &["--http-addr", "192.0.2.1:80"], &["error: ", "could not listen on 192.0.2.1:80", "caused by: "]);
-    refuses(&Site::new(), &["--api-addr", "192.0.2.1:80"], &["error: could not open the API on 192.0.2.1:80", "hint: ", "--api-addr"]);
+}
+
+#[test]
+fn an_api_that_others_could_listen_to() {
+    for address in ["0.0.0.0:9999", "192.0.2.1:80", "[::]:9999"] {
+        let end = Haloyd::spawn(Site::new().haloyd_with(&["--api-addr", address])).ends();
+        assert_eq!(end.code, Some(2), "{}", end.log);
+        has(&end.log, &["error: the API cannot be opened on ", address, "in clear", "hint: ", "ssh -N -L"]);
+    }
 }
 
 #[test]
