@@ -8,7 +8,7 @@ use bollard::query_parameters::RemoveVolumeOptions;
 use super::connection::{CHANGE, Docker, LOOK};
 use super::error::DockerError;
 use super::labels;
-use crate::names::AppName;
+use crate::names::{AppName, is_network_name};
 
 impl Docker {
     /// Makes sure that the volume exists; an existing one is left as it is, whoever made it.
@@ -53,11 +53,7 @@ impl Docker {
 
 /// Names end up in paths of the API: only what Docker accepts as a name gets that far.
 pub(super) fn checked(name: &str) -> Result<&str, DockerError> {
-    let starts_well = name.starts_with(|c: char| c.is_ascii_alphanumeric());
-    if starts_well && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b)) {
-        return Ok(name);
-    }
-    Err(DockerError::Name { name: name.to_owned() })
+    if is_network_name(name) { Ok(name) } else { Err(DockerError::Name { name: name.to_owned() }) }
 }
 
 fn volume_labels(app: &AppName, instance: &str) -> HashMap<String, String> {

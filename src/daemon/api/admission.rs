@@ -4,11 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::refusal::Refusal;
-use crate::names::AppName;
+use crate::names::{AppName, MAX_REPLICAS, is_container_path, is_env_name, is_host_path, is_network_name, is_volume_name};
 use crate::wire::{AppSpec, DeployRequest, EnvValue, Mount, MountSource};
-
-/// More containers of one app than this are a slip of the keyboard.
-const MAX_REPLICAS: u16 = 100;
 
 /// Characters in a line of the history that the client words: a name, a commit.
 const LONGEST_NOTE: usize = 256;
@@ -47,7 +44,7 @@ fn check_spec(spec: &AppSpec, mistakes: &mut Vec<String>) {
     if spec.health_check_path.as_deref().is_some_and(|path| !is_path(path)) {
         mistakes.push("`spec.health_check_path`: begins with `/` and is written as in a URL".to_owned());
     }
-    if spec.network.as_deref().is_some_and(|name| !is_docker_name(name)) {
+    if spec.network.as_deref().is_some_and(|name| !is_network_name(name)) {
         mistakes.push("`spec.network`: letters, digits, `_`, `.` and `-`".to_owned());
     }
     let mut hosts = BTreeSet::new();
@@ -67,15 +64,15 @@ fn check_spec(spec: &AppSpec, mistakes: &mut Vec<String>) {
 
 fn check_mount(index: usize, mount: &Mount, mistakes: &mut Vec<String>) {
     match &mount.source {
-        MountSource::Volume(name) if !is_docker_name(name) => {
+        MountSource::Volume(name) if !is_volume_name(name) => {
             mistakes.push(format!("`spec.volumes[{index}]`: `{name}` is not a volume's name"));
         }
-        MountSource::Host(path) if !is_mountable(path) => {
+        MountSource::Host(path) if !is_host_path(path) => {
             mistakes.push(format!("`spec.volumes[{index}]`: host path `{path}` is not absolute"));
         }
         MountSource::Volume(_) | MountSource::Host(_) => {}
     }
-    if !is_mountable(&mount.target) || mount.target == "/" {
+    if !is_container_path(&mount.target) {
         mistakes.push(format!("`spec.volumes[{index}]`: path `{}` in the container is not absolute", mount.target));
     }
     if mount.options.as_deref().is_some_and(|options| options.contains(':')) {
@@ -122,21 +119,6 @@ fn is_email(email: &str) -> bool {
     let parts = email.split_once('@');
     parts.is_some_and(|(user, host)| !user.is_empty() && !host.is_empty() && !host.contains('@'))
         && email.bytes().all(|b| b > b' ' && b != 127)
-}
-
-/// What Docker takes for volumes and networks.
-fn is_docker_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
-}
-
-/// Absolute, and nothing in it that Docker's `source:target:options` would cut apart.
-fn is_mountable(path: &str) -> bool {
-    path.starts_with('/') && !path.contains([':', '\0']) && !path.split('/').any(|part| part == "..")
-}
-
-/// A name that every shell can use (POSIX.1-2017 §3.235), in either letter case.
-fn is_env_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 #[cfg(test)]
