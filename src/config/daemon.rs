@@ -25,6 +25,8 @@ pub struct DaemonSettings {
     /// Write a line for every request.
     pub access_log: Option<bool>,
     pub debug: Option<bool>,
+    /// Threads of the proxy; one per core when absent.
+    pub workers: Option<u16>,
 }
 
 impl DaemonSettings {
@@ -44,6 +46,7 @@ impl DaemonSettings {
             docker_host: root.get("docker_host").and_then(|field| read_engine(&field, &mut findings)),
             access_log: root.get("access_log").and_then(|field| findings.boolean(&field)),
             debug: root.get("debug").and_then(|field| findings.boolean(&field)),
+            workers: root.get("workers").and_then(|field| findings.number(&field, 1..=1024)).and_then(|n| u16::try_from(n).ok()),
         };
         findings.finish()?;
         Ok(settings)
@@ -52,7 +55,8 @@ impl DaemonSettings {
     /// Writes the file with the settings that are set.
     pub fn write(&self, path: &Path) -> Result<(), ConfigError> {
         let mut text =
-            "# Settings of haloyd; flags win over them. Keys: http_addr, https_addr, api_addr, docker_host, access_log, debug\n".to_owned();
+            "# Settings of haloyd; flags win over them. Keys: http_addr, https_addr, api_addr, docker_host, access_log, debug, workers\n"
+                .to_owned();
         let mut set = |key: &str, value: Option<String>| {
             if let Some(value) = value {
                 let _ = writeln!(text, "{key}: {value}");
@@ -64,6 +68,7 @@ impl DaemonSettings {
         set("api_addr", address(self.api_addr));
         set("docker_host", self.docker_host.as_ref().map(|host| format!("\"{host}\"")));
         set("access_log", self.access_log.map(|on| on.to_string()));
+        set("workers", self.workers.map(|count| count.to_string()));
         set("debug", self.debug.map(|on| on.to_string()));
         Ok(files::write_private(path, text.as_bytes())?)
     }
@@ -108,6 +113,7 @@ mod tests {
             docker_host: Some("unix:///run/docker.sock".to_owned()),
             access_log: Some(false),
             debug: Some(true),
+            workers: Some(2),
         };
         settings.write(&path).expect("written");
         assert_eq!(DaemonSettings::load(&path).expect("what was written can be read"), settings);

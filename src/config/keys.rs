@@ -69,5 +69,12 @@ const FROM: Shape = Shape::Object(&[key("env", Shape::Variable)]);
 pub const CLIENT: Shape = Shape::Object(&[key("servers", Shape::Names(&Shape::Object(&[key("token_env", Shape::Variable)])))]);
 
 /// `haloyd.yaml` in the server's configuration directory.
-pub const DAEMON: Shape =
-    Shape::Object(&[value("http_addr"), value("https_addr"), value("api_addr"), value("docker_host"), value("access_log"), value("debug")]);
+pub const DAEMON: Shape = Shape::Object(&[
+    value("http_addr"),
+    value("https_addr"),
+    value("api_addr"),
+    value("docker_host"),
+    value("access_log"),
+    value("debug"),
+    value("workers"),
+]);

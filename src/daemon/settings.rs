@@ -80,7 +80,7 @@ impl Settings {
             http: flags.http_addr.or(file.http_addr).map_or_else(|| everywhere(80), |address| vec![address]),
             https: flags.https_addr.or(file.https_addr).map_or_else(|| everywhere(443), |address| vec![address]),
             api,
-            workers: flags.workers.map_or(0, usize::from),
+            workers: flags.workers.or(file.workers).map_or(0, usize::from),
             access_log: file.access_log.unwrap_or(true),
             docker_host: file.docker_host.or_else(|| env::read(env::DOCKER_HOST)),
             debug: flags.debug || file.debug.unwrap_or(false),
