@@ -33,6 +33,11 @@ const NEEDS: &[Need] = &[
     Need { program: "docker", packages: &["docker-cli", "docker.io"], purposes: ALL, for_own_engine: false },
     Need { program: "dockerd", packages: &["docker.io"], purposes: ALL, for_own_engine: true },
     Need { program: "iptables", packages: &["iptables"], purposes: ALL, for_own_engine: true },
+    // Tests of a restarted engine and of a full disk bring their own network and mounts.
+    Need { program: "ip", packages: &["iproute2"], purposes: &[Purpose::Test], for_own_engine: false },
+    Need { program: "nsenter", packages: &["util-linux"], purposes: &[Purpose::Test], for_own_engine: false },
+    Need { program: "unshare", packages: &["util-linux"], purposes: &[Purpose::Test], for_own_engine: false },
+    Need { program: "mount", packages: &["mount"], purposes: &[Purpose::Test], for_own_engine: false },
     Need { program: "haproxy", packages: &["haproxy"], purposes: &[Purpose::Bench], for_own_engine: false },
     Need { program: "nginx", packages: &["nginx-light"], purposes: &[Purpose::Bench], for_own_engine: false },
     Need { program: "wrk", packages: &["wrk"], purposes: &[Purpose::Bench], for_own_engine: false },
