@@ -112,7 +112,7 @@ fn detach_and_no_logs() {
     assert!(api.received_on(EVENTS).is_empty(), "nobody watches");
     let quiet = home.haloy(&["deploy", "--no-logs"]).stderr;
     assert!(quiet.starts_with("✓ `shop` is deployed"), "{quiet}");
-    has(&home.haloy(&["deploy"]).stderr, &["job 7 waits for 1 job earlier of `shop`"]);
+    has(&home.haloy(&["deploy"]).stderr, &["job 7 waits for 1 earlier job of `shop`"]);
 }
 
 #[test]
