@@ -12,8 +12,8 @@ use super::{Outcome, Place};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  sudo haloyadm api token --name ci
-  haloyadm api token --local-install | haloy server add localhost --token-stdin --force")]
+  sudo haloy admin api token --name ci
+  haloy admin api token --local-install | haloy server add localhost --token-stdin --force")]
 pub struct Token {
     #[command(flatten)]
     place: Place,
@@ -26,10 +26,10 @@ pub struct Token {
 }
 
 impl Token {
-    pub fn run(self) -> Outcome {
+    pub fn run(self, program: &str) -> Outcome {
         let paths = self.place.paths();
         if !paths.haloyd_yaml().exists() {
-            return Err(AdminError::NotThere { path: paths.haloyd_yaml() });
+            return Err(AdminError::NotThere { path: paths.haloyd_yaml(), init: self.place.command(program, "init") });
         }
         let token = tokens::generate();
         Tokens::add(&paths.config, &self.name, &token)?;

@@ -19,9 +19,17 @@ pub enum AdminError {
         source: io::Error,
     },
     #[error("this machine is already set up: `{}` exists", path.display())]
-    AlreadyThere { path: PathBuf },
+    AlreadyThere {
+        path: PathBuf,
+        /// The command line that makes another token there.
+        token: String,
+    },
     #[error("this machine is not set up: there is no `{}`", path.display())]
-    NotThere { path: PathBuf },
+    NotThere {
+        path: PathBuf,
+        /// The command line that sets it up.
+        init: String,
+    },
     #[error("the identity in `{}` cannot be used", path.display())]
     Identity {
         path: PathBuf,
@@ -39,17 +47,19 @@ pub enum AdminError {
 impl Report for AdminError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::NotAllowed { local_install: false, .. } => "run it with `sudo`, or with `--local-install` for this user alone",
-            Self::AlreadyThere { .. } => {
-                "make another token with `haloyadm api token`, or write the settings anew with `--override` (data and tokens stay)"
+            Self::NotAllowed { local_install: false, .. } => "run it with `sudo`, or with `--local-install` for this user alone".to_owned(),
+            Self::AlreadyThere { token, .. } => {
+                format!("make another token with `{token}`, or write the settings anew with `--override` (data and tokens stay)")
             }
-            Self::NotThere { .. } => "run `haloyadm init` first, or name the directory with `--local-install` or `--config-dir DIR`",
-            Self::Identity { .. } => "put the right identity back: what is sealed with it cannot be opened without it",
+            Self::NotThere { init, .. } => {
+                format!("run `{init}` first, or name the directory with `--local-install` or `--config-dir DIR`")
+            }
+            Self::Identity { .. } => "put the right identity back: what is sealed with it cannot be opened without it".to_owned(),
             Self::Tokens(error) => return error.hint(),
             Self::Config(error) => return error.hint(),
             Self::NotAllowed { .. } | Self::File(_) => return None,
         };
-        Some(hint.to_owned())
+        Some(hint)
     }
 
     fn exit_code(&self) -> u8 {

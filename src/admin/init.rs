@@ -16,7 +16,7 @@ use crate::term::{self, Terminal};
 
 use super::error::AdminError;
 use super::undo::Undo;
-use super::{Outcome, Place};
+use super::{Outcome, Place, quoted};
 
 const HTTP_PORT: u16 = 80;
 const HTTPS_PORT: u16 = 443;
@@ -25,8 +25,8 @@ const HTTPS_PORT: u16 = 443;
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  sudo haloyadm init                Directories /etc/haloy and /var/lib/haloy
-  haloyadm init --local-install     Directories of this user, no root needed")]
+  sudo haloy admin init                Directories /etc/haloy and /var/lib/haloy
+  haloy admin init --local-install     Directories of this user, no root needed")]
 pub struct Init {
     #[command(flatten)]
     place: Place,
@@ -42,7 +42,7 @@ impl Init {
     pub fn run(self, program: &str) -> Outcome {
         let paths = self.place.paths();
         if paths.haloyd_yaml().exists() && !self.overwrite {
-            return Err(AdminError::AlreadyThere { path: paths.haloyd_yaml() });
+            return Err(AdminError::AlreadyThere { path: paths.haloyd_yaml(), token: self.place.command(program, "api token") });
         }
         let settings = settings();
         let token = self.make(&paths, &settings).map_err(|error| self.explain(error))?;
@@ -159,11 +159,4 @@ fn warn_of_taken_ports(settings: &DaemonSettings) {
 
 fn bind(port: u16) -> io::Result<TcpListener> {
     TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
-}
-
-/// A path as a shell reads it.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+:@".contains(&byte));
-    if plain { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }

@@ -9,7 +9,7 @@ mod init;
 mod undo;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -28,9 +28,9 @@ type Outcome = Result<ExitCode, AdminError>;
     arg_required_else_help = true,
     after_help = "\
 Examples:
-  sudo haloyadm init            Make this machine a server
-  haloyadm init --local-install A server for this user alone, to try it out
-  sudo haloyadm api token       Another API token"
+  sudo haloy admin init               Make this machine a server
+  haloy admin init --local-install    A server for this user alone, to try it out
+  sudo haloy admin api token          Another API token"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -74,6 +74,27 @@ impl Place {
         let install = if self.local_install { Install::User } else { Install::System };
         ServerPaths::resolve(install, self.config_dir.clone(), self.data_dir.clone())
     }
+
+    /// A command line about the same server.
+    fn command(&self, program: &str, words: &str) -> String {
+        let mut command = format!("{program} {words}");
+        if self.local_install {
+            command.push_str(" --local-install");
+        }
+        for (flag, dir) in [("--config-dir", &self.config_dir), ("--data-dir", &self.data_dir)] {
+            if let Some(dir) = dir {
+                command.push_str(&format!(" {flag} {}", quoted(dir)));
+            }
+        }
+        command
+    }
+}
+
+/// A path as a shell reads it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+:@".contains(&byte));
+    if plain { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// Runs the admin tool.
@@ -84,7 +105,7 @@ pub fn main(program: &str, args: Vec<OsString>) -> ExitCode {
     };
     let outcome = match command {
         Command::Init(init) => init.run(program),
-        Command::Api(Api { command: ApiCommand::Token(token) }) => token.run(),
+        Command::Api(Api { command: ApiCommand::Token(token) }) => token.run(program),
     };
     outcome.unwrap_or_else(|error| {
         report(&error);

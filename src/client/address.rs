@@ -47,6 +47,14 @@ impl Address {
         }
     }
 
+    /// Where a connection goes, with the port that nobody wrote.
+    pub fn place(&self) -> String {
+        match (self, self.port()) {
+            (Self::Tcp(name), Some(port)) => format!("{}:{port}", name.host()),
+            _ => self.to_string(),
+        }
+    }
+
     /// The value of the `Host` header (RFC 9110 section 7.2).
     pub fn authority(&self) -> String {
         match self {

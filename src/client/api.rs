@@ -2,6 +2,8 @@
 //!
 //! Never repeats a request: whoever calls knows whether that is safe.
 
+use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,10 +32,28 @@ const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 32 << 20;
 
-/// A token and where it came from, in words: an error about it names the place.
+/// A token and where it came from: an error about it names the place.
 pub struct Credential {
     pub token: Secret,
-    pub origin: String,
+    pub origin: Origin,
+}
+
+/// Where a token came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// `api_token` of this configuration.
+    Configuration(PathBuf),
+    /// This variable, of the environment or of the client's `.env`.
+    Added(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configuration(path) => write!(f, "`api_token` in `{}`", path.display()),
+            Self::Added(variable) => write!(f, "`{variable}` (`haloy server add`)"),
+        }
+    }
 }
 
 /// One server's API.
@@ -98,7 +118,7 @@ struct Call<'a> {
 impl Call<'_> {
     async fn send(&self, body: Bytes, last_event: Option<u64>) -> Result<Response<Incoming>, ClientError> {
         let address = &self.api.address;
-        let connect = |source| ClientError::Connect { server: self.api.server(), local: !address.uses_tls(), source };
+        let connect = |source| ClientError::Connect { address: address.clone(), source };
         let mut sender = connection::open(address, self.api.tls.as_ref()).await.map_err(connect)?;
         let answer = timeout(ANSWER_TIMEOUT, sender.send_request(self.request(body, last_event)?)).await;
         let response = answer.map_err(|_| self.no_answer(ANSWER_TIMEOUT))?.map_err(|error| self.broken(error))?;

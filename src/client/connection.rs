@@ -152,7 +152,7 @@ mod tests {
         let (port, _, handshake) = server().await;
         let error = open(&address(port), Some(&tls())).await.expect_err("unknown issuer");
         assert!(error.to_string().contains("certificate"), "{error}");
-        let error = ClientError::Connect { server: "localhost".to_owned(), local: false, source: error };
+        let error = ClientError::Connect { address: address(port), source: error };
         assert!(error.hint().is_some_and(|hint| hint.contains("certificate")), "{error}");
         assert!(!handshake.await.expect("server"), "the server saw the refusal");
     }

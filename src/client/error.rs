@@ -8,6 +8,8 @@ use crate::error::{FAILED, MISUSE, Report};
 use crate::names::{AppName, InvalidName};
 use crate::wire::{Code, JobId, Problem};
 
+use super::address::Address;
+use super::api::Origin;
 use super::sse::SseError;
 
 /// Where the connection broke matters to the user only through its cause.
@@ -34,12 +36,12 @@ pub enum ClientError {
     #[error("`--remove-volumes` removes the data of `{app}`, add `--yes` to confirm")]
     Unconfirmed { app: AppName },
     #[error("the token from {origin} has characters that no token has")]
-    TokenCharacters { origin: String },
+    TokenCharacters { origin: Origin },
     #[error("no server is chosen")]
     NoServer,
     #[error("several servers are configured and none is chosen: {}", hosts.join(", "))]
     SeveralServers { hosts: Vec<String> },
-    #[error("no API token for `{server}`, looked in {}", looked.join(" and in "))]
+    #[error("no API token for `{server}`, looked for {}", looked.join(" and for "))]
     NoToken { server: String, looked: Vec<String> },
     #[error("could not read the token from standard input")]
     TokenInput(#[source] io::Error),
@@ -54,10 +56,9 @@ pub enum ClientError {
     Hook { stage: &'static str, command: String, outcome: String },
     #[error("not confirmed, nothing was changed")]
     Declined,
-    #[error("could not connect to `{server}`")]
+    #[error("could not connect to `{}`", address.place())]
     Connect {
-        server: String,
-        local: bool,
+        address: Address,
         #[source]
         source: io::Error,
     },
@@ -74,8 +75,7 @@ pub enum ClientError {
     Unauthorized {
         server: String,
         /// Where the token came from that was sent.
-        origin: Option<String>,
-        hint: Option<String>,
+        origin: Option<Origin>,
         #[source]
         said: Detail,
     },
@@ -128,7 +128,17 @@ fn distrusts(error: &io::Error) -> bool {
     matches!(cause, Some(rustls::Error::InvalidCertificate(_)))
 }
 
-fn refusal(origin: &Option<String>) -> String {
+fn unreachable_hint(address: &Address) -> String {
+    match (address.uses_tls(), address.port()) {
+        (true, _) => "check the server's name, and on the server that the daemon runs".to_owned(),
+        (false, Some(port)) => {
+            format!("start the daemon here with `haloy daemon`, or the way to a server with `ssh -N -L {port}:127.0.0.1:9999 SERVER`")
+        }
+        (false, None) => "is the daemon running? start it with `haloy daemon`".to_owned(),
+    }
+}
+
+fn refusal(origin: &Option<Origin>) -> String {
     match origin {
         Some(origin) => format!("refused the token from {origin}"),
         None => "wants a token, and none was sent".to_owned(),
@@ -143,9 +153,9 @@ fn quoted(body: &str) -> String {
 
 impl ClientError {
     /// The server's own refusal, in its words.
-    pub fn refused(server: String, origin: Option<String>, problem: Problem) -> Self {
+    pub fn refused(server: String, origin: Option<Origin>, problem: Problem) -> Self {
         match problem.code {
-            Code::Unauthorized => Self::Unauthorized { server, origin, hint: problem.hint, said: Detail(problem.title) },
+            Code::Unauthorized => Self::Unauthorized { server, origin, said: Detail(problem.title) },
             _ => Self::Refused { detail: problem.detail.clone().map(Detail), problem: Box::new(problem) },
         }
     }
@@ -165,25 +175,26 @@ impl Report for ClientError {
         let hint = match self {
             Self::Config(error) => return error.hint(),
             Self::NoServer => {
-                "write `server: HOST` into the configuration, pass `--server HOST` or run `haloy server add HOST TOKEN`".to_owned()
+                "write `server: HOST` into the configuration, pass `--server HOST` or run `haloy server add HOST --token-stdin`".to_owned()
             }
             Self::SeveralServers { .. } => "write `server: HOST` into the configuration or pass `--server HOST`".to_owned(),
             Self::NoToken { server, .. } => {
-                format!("run `haloy admin api token` on the server, then here `haloy server add {server} TOKEN`")
+                format!("run `haloy admin api token` on the server, then here `haloy server add {server} --token-stdin --force`")
             }
             Self::Connect { source, .. } if distrusts(source) => {
                 "use the name that the server's certificate is for; a server without one is \
-                reached by `ssh -L 9999:127.0.0.1:9999 HOST` and `--server localhost`"
+                reached by `ssh -N -L 9999:127.0.0.1:9999 SERVER` and `--server localhost`"
                     .to_owned()
             }
-            Self::Connect { local: true, .. } => "is the daemon running? start it with `haloy daemon`".to_owned(),
-            Self::Connect { local: false, .. } => "check the server's name, and on the server that `haloyd` runs".to_owned(),
+            Self::Connect { address, .. } => unreachable_hint(address),
             Self::NoAnswer { request, .. } | Self::Broken { request, .. } if request.starts_with("POST") => {
                 "it may have arrived: look with `haloy status` before you repeat it".to_owned()
             }
-            Self::Unauthorized { hint: Some(hint), .. } => hint.clone(),
+            Self::Unauthorized { origin: Some(Origin::Configuration(path)), .. } => {
+                format!("run `haloy admin api token` on the server and put what it prints where `{}` takes it from", path.display())
+            }
             Self::Unauthorized { server, .. } => {
-                format!("run `haloy admin api token` on the server, then here `haloy server add {server} TOKEN --force`")
+                format!("run `haloy admin api token` on the server, then here `haloy server add {server} --token-stdin --force`")
             }
             Self::Refused { problem, .. } => return problem.hint.clone(),
             Self::Status { server, .. } => format!("is `{server}` a haloy server? try `haloy version --server {server}`"),

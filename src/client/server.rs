@@ -104,7 +104,7 @@ impl List {
         if self.json {
             term::json(&known);
         } else if known.is_empty() {
-            term::words("no server is known\n\nhint: run `haloy server add HOST TOKEN`");
+            term::words("no server is known\n\nhint: run `haloy server add HOST --token-stdin`");
         } else {
             let token = |set: bool| if set { "set" } else { "missing" }.to_owned();
             let rows = known.into_iter().map(|server| vec![server.host, token(server.has_token), server.token_env]);

@@ -5,14 +5,14 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::client::Servers;
+use crate::config::client::{self, Servers};
 use crate::config::{self, Config, ConfigError, Environment, Target};
 use crate::names::AppName;
 use crate::paths;
 use crate::term::{self, Terminal};
 
 use super::address::Address;
-use super::api::{Api, Credential};
+use super::api::{Api, Credential, Origin};
 use super::error::ClientError;
 
 /// What was typed before or beside the command's own arguments.
@@ -153,7 +153,7 @@ fn api(globals: &Globals, project: Option<&Project>) -> Result<Api, ClientError>
     let project = project.filter(|project| speaks_for(project, &address));
     let credential = credential(&address, project, &servers)?;
     if credential.is_none() && !matches!(address, Address::Unix(_)) {
-        return Err(no_token(&address, project, &folder));
+        return Err(no_token(&address, project, &servers, &folder));
     }
     Ok(Api::new(address, credential))
 }
@@ -174,7 +174,7 @@ fn address(globals: &Globals, project: Option<&Project>, servers: &Servers) -> R
 fn credential(address: &Address, project: Option<&Project>, servers: &Servers) -> Result<Option<Credential>, ClientError> {
     let Some(project) = project else { return added_token(address, servers) };
     let token = project.target.resolve_token(&project.environment)?;
-    let origin = format!("`api_token` in `{}`", project.path.display());
+    let origin = Origin::Configuration(project.path.clone());
     match token {
         Some(token) => Ok(Some(Credential { token, origin })),
         None => added_token(address, servers),
@@ -187,15 +187,24 @@ fn speaks_for(project: &Project, address: &Address) -> bool {
     project.target.server.as_ref().is_none_or(|server| server.parse::<Address>().is_ok_and(|own| own == *address))
 }
 
-/// The token that `haloy server add` stored for a server.
+/// The token that `haloy server add` stored for a server, or that the environment has for it.
 fn added_token(address: &Address, servers: &Servers) -> Result<Option<Credential>, ClientError> {
-    let Some(server) = servers.get(&address.to_string()) else { return Ok(None) };
+    let Some(server) = entry(address, servers) else { return Ok(None) };
     let token = server.token(&paths::client_config())?;
-    Ok(token.map(|token| Credential { token, origin: format!("`{}` (`haloy server add`)", server.token_env) }))
+    Ok(token.map(|token| Credential { token, origin: Origin::Added(server.token_env) }))
 }
 
-fn no_token(address: &Address, project: Option<&Project>, folder: &Path) -> ClientError {
-    let file = project.map(|project| format!("`api_token` of `{}`", project.path.display()));
-    let client = format!("`{}`", folder.join("client.yaml").display());
-    ClientError::NoToken { server: address.to_string(), looked: file.into_iter().chain([client]).collect() }
+/// A server as it was added; one that was not, as it would be: in CI a variable is enough.
+fn entry(address: &Address, servers: &Servers) -> Option<client::Server> {
+    let Address::Tcp(name) = address else { return None };
+    let new = || client::Server { token_env: servers.free_variable(name), name: name.clone() };
+    Some(servers.get(&name.to_string()).cloned().unwrap_or_else(new))
+}
+
+fn no_token(address: &Address, project: Option<&Project>, servers: &Servers, folder: &Path) -> ClientError {
+    let file = project.map(|project| format!("`api_token` in `{}`", project.path.display()));
+    let env_file = folder.join(".env");
+    let variable = entry(address, servers).map(|server| server.token_env);
+    let variable = variable.map(|name| format!("`{name}` in the environment and in `{}`", env_file.display()));
+    ClientError::NoToken { server: address.to_string(), looked: file.into_iter().chain(variable).collect() }
 }

@@ -78,7 +78,7 @@ impl Servers {
 
     /// `HALOY_API_TOKEN_` and the host in capitals. Two hosts may come out the same (`a-b.c`, `a.b.c`):
     /// the later one gets a number.
-    fn free_variable(&self, name: &ServerName) -> String {
+    pub fn free_variable(&self, name: &ServerName) -> String {
         let base = token_variable(&name.to_string());
         let taken = |variable: &String| self.servers.values().any(|server| server.token_env == *variable);
         let numbered = (2..).map(|number| format!("{base}_{number}"));

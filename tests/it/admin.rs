@@ -70,7 +70,15 @@ fn a_second_init_changes_nothing_unless_told_to() {
     first.ok();
     let before = files(home.path());
     let error = home.haloy(&["admin", "init", "--local-install"]).fails(2);
-    has(&error, &["error: this machine is already set up: `", ".config/haloy/haloyd.yaml` exists", "hint:", "--override"]);
+    has(
+        &error,
+        &[
+            "error: this machine is already set up: `",
+            ".config/haloy/haloyd.yaml` exists",
+            "hint: make another token with `haloy admin api token --local-install`",
+            "--override",
+        ],
+    );
     assert_eq!(files(home.path()), before);
 
     let identity = home.read(".config/haloy/age_identity.txt");
@@ -126,7 +134,14 @@ fn a_failed_init_leaves_nothing_half_made() {
 #[test]
 fn tokens_are_made_one_after_the_other() {
     let home = Home::new();
-    has(&home.haloy(&["admin", "api", "token", "--local-install"]).fails(2), &["this machine is not set up", "haloyadm init"]);
+    has(
+        &home.haloy(&["admin", "api", "token", "--local-install"]).fails(2),
+        &["this machine is not set up", "hint: run `haloy admin init --local-install` first"],
+    );
+    has(
+        &home.called("haloyadm", &["api", "token", "--config-dir", "an etc"]).fails(2),
+        &["hint: run `haloyadm init --config-dir 'an etc'` first"],
+    );
     home.haloy(&["admin", "init", "--local-install"]).ok();
     let run = home.called("haloyadm", &["api", "token", "--local-install", "--name", "ci"]);
     has(&run.stderr, &["not shown again", "haloy server add HOST TOKEN"]);

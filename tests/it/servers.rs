@@ -27,7 +27,7 @@ fn asked_with(api: &FakeApi) -> String {
 #[test]
 fn servers_are_added_listed_and_deleted() {
     let home = Home::new();
-    has(&home.haloy(&["server", "list"]).stderr, &["no server is known", "haloy server add HOST TOKEN"]);
+    has(&home.haloy(&["server", "list"]).stderr, &["no server is known", "haloy server add HOST --token-stdin"]);
     has(&home.haloy(&["server", "add", "https://Haloy.Example.com/", "haloy_one"]).stderr, &["✓ `haloy.example.com` is added"]);
     home.haloy_reads("haloy_two\n", &["server", "add", "localhost", "--token-stdin"]).ok();
 
@@ -77,7 +77,13 @@ fn the_token_of_the_configuration_is_for_its_own_server_alone() {
     for command in [&["status"][..], &["status", "shop"], &["version"], &["deploy"]] {
         let args = [command, &["--server", &api.address]].concat();
         let error = home.haloy(&args).fails(2);
-        has(&error, &[&format!("error: no API token for `{}`, looked in `", api.address), ".config/haloy/client.yaml`\n\nhint:"]);
+        has(
+            &error,
+            &[
+                &format!("error: no API token for `{}`, looked for `HALOY_API_TOKEN_127_0_0_1_", api.address),
+                ".config/haloy/.env`\n\nhint:",
+            ],
+        );
         assert!(!error.contains("api_token"), "the file has nothing to say about another server: {error}");
     }
     assert!(api.received().is_empty(), "no other server may see it");
@@ -120,11 +126,23 @@ fn a_missing_token_says_where_it_was_looked_for() {
     let home = Home::new();
     home.write("haloy.yaml", &config("server: haloy.example.com\n"));
     let expected = [
-        "error: no API token for `haloy.example.com`, looked in `api_token` of `",
-        "haloy.yaml` and in `",
-        ".config/haloy/client.yaml`\n\nhint: run `haloy admin api token` on the server, then here `haloy server add haloy.example.com TOKEN`",
+        "error: no API token for `haloy.example.com`, looked for `api_token` in `",
+        "haloy.yaml` and for `HALOY_API_TOKEN_HALOY_EXAMPLE_COM` in the environment and in `",
+        ".config/haloy/.env`\n\nhint: run `haloy admin api token` on the server, \
+         then here `haloy server add haloy.example.com --token-stdin --force`",
     ];
     has(&home.haloy(&["deploy"]).fails(2), &expected);
+}
+
+#[test]
+fn the_variable_alone_is_enough() {
+    let api = FakeApi::start();
+    let home = Home::new();
+    home.write("haloy.yaml", &config(&format!("server: {}\n", api.address)));
+    let variable = api.address.replace(['.', ':'], "_");
+    home.write(".config/haloy/.env", &format!("HALOY_API_TOKEN_{variable}={TOKEN}\n"));
+    home.haloy(&["status"]);
+    assert_eq!(asked_with(&api), format!("Bearer {TOKEN}"));
 }
 
 #[test]
@@ -153,9 +171,12 @@ fn a_server_that_is_down_is_named() {
         &[
             &format!("error: could not connect to `{address}`"),
             "caused by: Connection refused",
-            "hint: is the daemon running? start it with `haloy daemon`",
+            "hint: start the daemon here with `haloy daemon`, or the way to a server with `ssh -N -L ",
+            ":127.0.0.1:9999 SERVER`",
         ],
     );
+    home.write("haloy.yaml", &config(&format!("server: haloy.invalid\napi_token:\n  value: {TOKEN}\n")));
+    has(&home.haloy(&["deploy"]).fails(1), &["could not connect to `haloy.invalid:443`", "hint: check the server's name"]);
 }
 
 #[test]
