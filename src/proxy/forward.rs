@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::uri::PathAndQuery;
+use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use hyper::body::Incoming;
 
@@ -46,14 +46,21 @@ fn direct(exchange: &Exchange, request: &Request<Incoming>) -> Result<Way, Fault
     let client = &exchange.client;
     let authority = Authority::of(request)?;
     let uri = request.uri();
+    if uri.path() == "*" && request.method() != Method::OPTIONS {
+        return Err(Fault::Malformed("The target * is for OPTIONS alone."));
+    }
+    if uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
+        return Err(Fault::Malformed("The target's scheme is neither http nor https."));
+    }
     let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let table = client.worker.table();
     let wants_https = |route: &Route| route.policy.redirect_to_https && client.worker.https_port.is_some();
     match table.find(authority.map_or("", |authority| authority.host), uri.path()) {
         Found::Unknown => Err(Fault::UnknownHost),
         Found::Route(route) if !client.secure && wants_https(route) => {
-            let host = authority.map_or("", |authority| authority.host);
-            Ok(Way::Redirect(client.worker.location(true, host, target)))
+            // The table's hosts are in lower case, so this is the route's own.
+            let host = authority.map_or("", |authority| authority.host).to_ascii_lowercase();
+            Ok(Way::Redirect(client.worker.location(true, &host, target)))
         }
         Found::Route(route) => Ok(Way::Forward(Rc::clone(route), client.forwarded(authority))),
         Found::Alias(canonical, route) => {
