@@ -211,7 +211,7 @@ fn prepare(exchange: &Rc<Exchange>, forwarded: &Forwarded, request: Request<Inco
     if parts.uri.authority().is_some() {
         // Origin form; the authority is in Host now.
         let target = parts.uri.into_parts().path_and_query;
-        parts.uri = target.map_or_else(|| Uri::from_static("/"), Uri::from);
+        parts.uri = target.map_or_else(|| Uri::from_static("/"), origin_form);
     }
     let expects = parts.headers.get(header::EXPECT).is_some_and(|e| e.as_bytes().eq_ignore_ascii_case(b"100-continue"));
     let consent = if expects { body.hold(exchange.client.worker.settings.timeouts.expect_continue) } else { None };
@@ -226,6 +226,14 @@ fn prepare(exchange: &Rc<Exchange>, forwarded: &Forwarded, request: Request<Inco
     let replayable = request.body().is_empty() && request.method().is_idempotent() && !upgrades;
     let copy = replayable.then(|| Copy::of(&exchange.client.worker, &request));
     (request, copy)
+}
+
+/// An absolute target's empty path is `/` in origin form, also before a query (RFC 9112 §3.2.1).
+fn origin_form(target: PathAndQuery) -> Uri {
+    if !target.as_str().starts_with('?') {
+        return Uri::from(target);
+    }
+    PathAndQuery::try_from(format!("/{}", target.as_str())).map_or_else(|_| Uri::from_static("/"), Uri::from)
 }
 
 /// What is needed to send a request without a body once more. Every such request pays for this and nearly

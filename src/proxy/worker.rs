@@ -202,10 +202,15 @@ impl Worker {
     /// An absolute URL of ours. `target` is path and query, byte for byte.
     pub(super) fn location(&self, secure: bool, host: &str, target: &str) -> String {
         let (scheme, port, default) = if secure { ("https", self.https_port, 443) } else { ("http", self.http_port, 80) };
-        let target = if target.starts_with('/') { target } else { "/" };
+        // An absolute target may have no path: only a query, or nothing.
+        let (root, target) = match target.as_bytes().first() {
+            Some(b'/') => ("", target),
+            Some(b'?') => ("/", target),
+            _ => ("/", ""),
+        };
         match port {
-            Some(port) if port != default => format!("{scheme}://{host}:{port}{target}"),
-            _ => format!("{scheme}://{host}{target}"),
+            Some(port) if port != default => format!("{scheme}://{host}:{port}{root}{target}"),
+            _ => format!("{scheme}://{host}{root}{target}"),
         }
     }
 
