@@ -1,6 +1,6 @@
 //! Backends that die, hang and come back: what the client notices of it, which should be nothing.
 
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
@@ -268,13 +268,46 @@ fn a_client_that_goes_away_frees_the_backend() {
         wire.rest();
         gone.lock().expect("lock").send(()).expect("send");
     });
-    let running = Running::start(shop(&[app.address]));
+    let timeouts = Timeouts { hung_up: Duration::from_millis(200), ..Timeouts::default() };
+    let running = Running::with(quick(timeouts), shop(&[app.address]));
     let mut client = running.connect();
     client.send("GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n");
     eventually(1, || running.in_flight("shop-0"));
     drop(client);
     wait.recv_timeout(SOON).expect("the backend sees it");
     eventually(0, || running.in_flight("shop-0"));
+}
+
+#[test]
+fn a_client_that_only_ends_its_sending_side_gets_its_answers() {
+    let (go, wait) = channel::<()>();
+    let wait = Mutex::new(wait);
+    let app = App::raw(move |mut wire, _| {
+        while let Some(request) = wire.message() {
+            wait.lock().expect("lock").recv().expect("go");
+            wire.send(ok(request.path()));
+        }
+    });
+    let running = Running::start(shop(&[app.address]));
+    let mut client = running.connect();
+    client.send("GET /1 HTTP/1.1\r\nHost: shop.example\r\n\r\n");
+    eventually(1, || running.in_flight("shop-0"));
+    client.send("POST /2 HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 2\r\n\r\nhi");
+    client.reader.get_ref().shutdown(Shutdown::Write).expect("shutdown");
+    for path in ["/1", "/2"] {
+        // Long enough for the end of the connection to arrive with nothing to answer yet.
+        client.reader.get_ref().set_read_timeout(Some(Duration::from_millis(100))).expect("timeout");
+        assert!(client.line().is_none());
+        client.reader.get_ref().set_read_timeout(Some(SOON)).expect("timeout");
+        go.send(()).expect("go");
+        assert_eq!(client.message().expect("answer").text(), path);
+    }
+    assert_eq!(client.rest(), b"");
+    let mut idle = running.connect();
+    idle.reader.get_ref().shutdown(Shutdown::Write).expect("shutdown");
+    let begun = Instant::now();
+    assert_eq!(idle.rest(), b"");
+    assert!(begun.elapsed() < Duration::from_secs(2), "who asked nothing is not kept");
 }
 
 #[test]
