@@ -105,7 +105,7 @@ async fn forward(exchange: Rc<Exchange>, route: Rc<Route>, forwarded: Rc<Forward
             continue;
         };
         exchange.await_response();
-        let unanswered = match link.send(request, &exchange.deadline).await {
+        let unanswered = match link.send(request, |cx| exchange.is_lost(cx)).await {
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 upstream.succeeded();
                 return Box::pin(upgrade(exchange, response, link)).await;
@@ -125,8 +125,12 @@ async fn forward(exchange: Rc<Exchange>, route: Rc<Route>, forwarded: Rc<Forward
                 Ok(copied) => copied,
                 Err(fault) => return exchange.refuse(fault),
             },
-            Unanswered::TimedOut if !exchange.is_body_in_ended() => return exchange.refuse(Fault::BodyStalled),
-            Unanswered::TimedOut => {
+            Unanswered::GivenUp if upstream.successor().is_some() => match attempts.moved(upstream, copy.as_ref()) {
+                Ok(copied) => copied,
+                Err(fault) => return exchange.refuse(fault),
+            },
+            Unanswered::GivenUp if !exchange.is_body_in_ended() => return exchange.refuse(Fault::BodyStalled),
+            Unanswered::GivenUp => {
                 upstream.counters().errors.add(1);
                 return exchange.refuse(Fault::TimedOut);
             }
@@ -147,17 +151,35 @@ struct Attempts {
 impl Attempts {
     /// The backend, and whether it must be a fresh connection.
     fn next(&mut self, now: u64) -> Option<(Rc<Upstream>, bool)> {
-        match self.again.take() {
-            Some(upstream) => Some((upstream, true)),
-            None => self.route.pick(now, &self.avoid).map(|upstream| (upstream, false)),
+        let (mut upstream, only_fresh) = match self.again.take() {
+            Some(upstream) => (upstream, true),
+            None => (self.route.pick(now, &self.avoid)?, false),
+        };
+        // The request's route may be of an older table than the backend's address.
+        while let Some(successor) = upstream.successor().map(Rc::clone) {
+            self.avoid.push(std::mem::replace(&mut upstream, successor));
         }
+        Some((upstream, only_fresh))
     }
 
     fn failed(&mut self, exchange: &Exchange, upstream: Rc<Upstream>, fault: Fault) {
-        upstream.failed(exchange.client.worker.deadlines.now());
         upstream.counters().retries.add(1);
         self.fault = fault;
-        self.avoid.push(upstream);
+        if upstream.successor().is_some() {
+            self.again = Some(upstream);
+        } else {
+            upstream.failed(exchange.client.worker.deadlines.now());
+            self.avoid.push(upstream);
+        }
+    }
+
+    /// Its address went away, and the answer with it.
+    fn moved(&mut self, upstream: Rc<Upstream>, copy: Option<&Copy>) -> Result<Request<RequestBody>, Fault> {
+        let copy = copy.ok_or(Fault::Broken)?;
+        upstream.counters().retries.add(1);
+        self.fault = Fault::Broken;
+        self.again = Some(upstream);
+        Ok(copy.request())
     }
 
     /// An idle connection that the backend closed says nothing about the backend.
@@ -287,7 +309,7 @@ async fn connect(exchange: &Rc<Exchange>, upstream: &Rc<Upstream>) -> Option<Box
     let mut opening = std::pin::pin!(Link::open(upstream.address, timeouts.upstream_idle));
     std::future::poll_fn(|cx| match opening.as_mut().poll(cx) {
         std::task::Poll::Ready(opened) => std::task::Poll::Ready(opened.ok()),
-        std::task::Poll::Pending if exchange.deadline.expired(cx) => std::task::Poll::Ready(None),
+        std::task::Poll::Pending if exchange.is_lost(cx) => std::task::Poll::Ready(None),
         std::task::Poll::Pending => std::task::Poll::Pending,
     })
     .await

@@ -260,6 +260,53 @@ fn a_backend_that_leaves_the_table_loses_its_idle_connections_at_once() {
 }
 
 #[test]
+fn who_waits_for_an_address_that_a_backend_has_left_does_not_wait_on() {
+    let (old, new) = (silent(), App::named("new"));
+    let leaving = silent();
+    let table = |address, others: Vec<Route>| {
+        let mut snapshot = shop(&[address]);
+        snapshot.routes.extend(others);
+        snapshot
+    };
+    let running = Running::start(table(old.address, vec![plain_route("other", "other.example", &[leaving.address])]));
+    let ask = |host: &str, request: &str| {
+        let mut client = running.connect();
+        client.send(request.replace("HOST", host));
+        client
+    };
+    let get = "GET / HTTP/1.1\r\nHost: HOST\r\n\r\n";
+    let mut gets = [ask("shop.example", get), ask("shop.example", get)];
+    let mut post = ask("shop.example", "POST / HTTP/1.1\r\nHost: HOST\r\nContent-Length: 2\r\n\r\nhi");
+    let mut tunnel = ask("shop.example", "GET /ws HTTP/1.1\r\nHost: HOST\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+    assert_eq!(tunnel.head().expect("head").status(), 101);
+    let mut drains = ask("other.example", get);
+    eventually((4, 1), || (running.in_flight("shop-0"), running.in_flight("other-0")));
+    let begun = Instant::now();
+    running.publish(table(new.address, Vec::new()));
+    for client in &mut gets {
+        assert_eq!(client.message().expect("answer").text(), "new");
+    }
+    assert_eq!(post.message().expect("answer").status(), 502);
+    assert_eq!(tunnel.rest(), b"");
+    eventually(0, || running.in_flight("shop-0"));
+    assert!(begun.elapsed() < SOON / 2, "nobody waited for the response timeout");
+    drains.reader.get_ref().set_read_timeout(Some(Duration::from_millis(100))).expect("timeout");
+    assert!(drains.line().is_none());
+    assert_eq!(running.in_flight("other-0"), 1, "who merely leaves the table finishes");
+    assert_eq!(new.connections(), 2);
+}
+
+/// Takes requests and tunnels, and never says anything in them.
+fn silent() -> App {
+    App::raw(|mut wire, _| {
+        if wire.message().is_some_and(|request| request.path() == "/ws") {
+            wire.send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+        }
+        wire.rest();
+    })
+}
+
+#[test]
 fn a_client_that_goes_away_frees_the_backend() {
     let (gone, wait) = channel();
     let gone = Mutex::new(gone);
