@@ -1,9 +1,9 @@
 //! One client's connection: what its requests share, and how long it may keep us waiting.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::task::Context;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use super::authority::Authority;
@@ -29,6 +29,8 @@ pub(super) struct Client {
     in_head: Cell<bool>,
     /// Requests in flight.
     active: Cell<u32>,
+    /// It will send nothing more; the task that waits for the answers to be out.
+    hung_up: OnceCell<Waker>,
     /// Made for the host of the request before, which is nearly always that of the next.
     forwarded: RefCell<Option<Rc<Forwarded>>>,
     is_tunnel: Cell<bool>,
@@ -55,6 +57,7 @@ impl Client {
             watch,
             in_head: Cell::new(true),
             active: Cell::new(0),
+            hung_up: OnceCell::new(),
             forwarded: RefCell::default(),
             is_tunnel: Cell::new(false),
             tunnel: RefCell::default(),
@@ -85,7 +88,11 @@ impl Client {
     pub(super) fn request_begins(&self) {
         self.active.set(self.active.get() + 1);
         self.in_head.set(false);
-        self.watch.clear();
+        if self.hung_up.get().is_some() {
+            self.watch.set(self.worker.settings.timeouts.hung_up);
+        } else {
+            self.watch.clear();
+        }
     }
 
     /// The client takes the response. One request at a time, so one that stands still can be seen.
@@ -95,11 +102,22 @@ impl Client {
         }
     }
 
+    /// It has ended its sending side, but may wait for an answer. If nothing is sent to it soon it is taken to be gone;
+    /// if something is, one who is gone makes that fail.
+    pub(super) fn hangs_up(&self, task: &Waker) {
+        if self.hung_up.set(task.clone()).is_ok() {
+            self.watch.set(self.worker.settings.timeouts.hung_up);
+        }
+    }
+
     pub(super) fn request_ended(&self) {
         self.active.set(self.active.get().saturating_sub(1));
         if self.active.get() == 0 && !self.is_tunnel.get() {
             let draining = self.worker.draining.get();
             self.watch.set(if draining { LAST_CALL } else { self.worker.settings.timeouts.keep_alive });
+            if let Some(task) = self.hung_up.get() {
+                task.wake_by_ref();
+            }
         }
     }
 

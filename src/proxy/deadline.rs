@@ -86,7 +86,7 @@ impl Deadlines {
         self.wake(|entry| entry.at <= now);
     }
 
-    /// Wakes everybody, so that they see that the worker drains.
+    /// Wakes everybody, so that they see that the worker drains or that a backend moved.
     pub(super) fn wake_all(&self) {
         self.wake(|_| true);
     }

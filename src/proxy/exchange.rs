@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
+use std::task::Context;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -93,6 +94,11 @@ impl Exchange {
         if self.route.set(Rc::clone(route)).is_ok() {
             self.counters().in_flight.add(1);
         }
+    }
+
+    /// Whether waiting for the backend has no point any more: it took too long, or it has moved to another address.
+    pub(super) fn is_lost(&self, cx: &Context<'_>) -> bool {
+        self.deadline.expired(cx) || self.flight.borrow().as_ref().is_some_and(|flight| flight.0.successor().is_some())
     }
 
     /// The request is in flight at this backend and no other.

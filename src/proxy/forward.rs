@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::uri::PathAndQuery;
+use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use hyper::body::Incoming;
 
@@ -46,14 +46,21 @@ fn direct(exchange: &Exchange, request: &Request<Incoming>) -> Result<Way, Fault
     let client = &exchange.client;
     let authority = Authority::of(request)?;
     let uri = request.uri();
+    if uri.path() == "*" && request.method() != Method::OPTIONS {
+        return Err(Fault::Malformed("The target * is for OPTIONS alone."));
+    }
+    if uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
+        return Err(Fault::Malformed("The target's scheme is neither http nor https."));
+    }
     let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let table = client.worker.table();
     let wants_https = |route: &Route| route.policy.redirect_to_https && client.worker.https_port.is_some();
     match table.find(authority.map_or("", |authority| authority.host), uri.path()) {
         Found::Unknown => Err(Fault::UnknownHost),
         Found::Route(route) if !client.secure && wants_https(route) => {
-            let host = authority.map_or("", |authority| authority.host);
-            Ok(Way::Redirect(client.worker.location(true, host, target)))
+            // The table's hosts are in lower case, so this is the route's own.
+            let host = authority.map_or("", |authority| authority.host).to_ascii_lowercase();
+            Ok(Way::Redirect(client.worker.location(true, &host, target)))
         }
         Found::Route(route) => Ok(Way::Forward(Rc::clone(route), client.forwarded(authority))),
         Found::Alias(canonical, route) => {
@@ -98,7 +105,7 @@ async fn forward(exchange: Rc<Exchange>, route: Rc<Route>, forwarded: Rc<Forward
             continue;
         };
         exchange.await_response();
-        let unanswered = match link.send(request, &exchange.deadline).await {
+        let unanswered = match link.send(request, |cx| exchange.is_lost(cx)).await {
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 upstream.succeeded();
                 return Box::pin(upgrade(exchange, response, link)).await;
@@ -118,8 +125,12 @@ async fn forward(exchange: Rc<Exchange>, route: Rc<Route>, forwarded: Rc<Forward
                 Ok(copied) => copied,
                 Err(fault) => return exchange.refuse(fault),
             },
-            Unanswered::TimedOut if !exchange.is_body_in_ended() => return exchange.refuse(Fault::BodyStalled),
-            Unanswered::TimedOut => {
+            Unanswered::GivenUp if upstream.successor().is_some() => match attempts.moved(upstream, copy.as_ref()) {
+                Ok(copied) => copied,
+                Err(fault) => return exchange.refuse(fault),
+            },
+            Unanswered::GivenUp if !exchange.is_body_in_ended() => return exchange.refuse(Fault::BodyStalled),
+            Unanswered::GivenUp => {
                 upstream.counters().errors.add(1);
                 return exchange.refuse(Fault::TimedOut);
             }
@@ -140,17 +151,35 @@ struct Attempts {
 impl Attempts {
     /// The backend, and whether it must be a fresh connection.
     fn next(&mut self, now: u64) -> Option<(Rc<Upstream>, bool)> {
-        match self.again.take() {
-            Some(upstream) => Some((upstream, true)),
-            None => self.route.pick(now, &self.avoid).map(|upstream| (upstream, false)),
+        let (mut upstream, only_fresh) = match self.again.take() {
+            Some(upstream) => (upstream, true),
+            None => (self.route.pick(now, &self.avoid)?, false),
+        };
+        // The request's route may be of an older table than the backend's address.
+        while let Some(successor) = upstream.successor().map(Rc::clone) {
+            self.avoid.push(std::mem::replace(&mut upstream, successor));
         }
+        Some((upstream, only_fresh))
     }
 
     fn failed(&mut self, exchange: &Exchange, upstream: Rc<Upstream>, fault: Fault) {
-        upstream.failed(exchange.client.worker.deadlines.now());
         upstream.counters().retries.add(1);
         self.fault = fault;
-        self.avoid.push(upstream);
+        if upstream.successor().is_some() {
+            self.again = Some(upstream);
+        } else {
+            upstream.failed(exchange.client.worker.deadlines.now());
+            self.avoid.push(upstream);
+        }
+    }
+
+    /// Its address went away, and the answer with it.
+    fn moved(&mut self, upstream: Rc<Upstream>, copy: Option<&Copy>) -> Result<Request<RequestBody>, Fault> {
+        let copy = copy.ok_or(Fault::Broken)?;
+        upstream.counters().retries.add(1);
+        self.fault = Fault::Broken;
+        self.again = Some(upstream);
+        Ok(copy.request())
     }
 
     /// An idle connection that the backend closed says nothing about the backend.
@@ -204,7 +233,7 @@ fn prepare(exchange: &Rc<Exchange>, forwarded: &Forwarded, request: Request<Inco
     if parts.uri.authority().is_some() {
         // Origin form; the authority is in Host now.
         let target = parts.uri.into_parts().path_and_query;
-        parts.uri = target.map_or_else(|| Uri::from_static("/"), Uri::from);
+        parts.uri = target.map_or_else(|| Uri::from_static("/"), origin_form);
     }
     let expects = parts.headers.get(header::EXPECT).is_some_and(|e| e.as_bytes().eq_ignore_ascii_case(b"100-continue"));
     let consent = if expects { body.hold(exchange.client.worker.settings.timeouts.expect_continue) } else { None };
@@ -219,6 +248,14 @@ fn prepare(exchange: &Rc<Exchange>, forwarded: &Forwarded, request: Request<Inco
     let replayable = request.body().is_empty() && request.method().is_idempotent() && !upgrades;
     let copy = replayable.then(|| Copy::of(&exchange.client.worker, &request));
     (request, copy)
+}
+
+/// An absolute target's empty path is `/` in origin form, also before a query (RFC 9112 §3.2.1).
+fn origin_form(target: PathAndQuery) -> Uri {
+    if !target.as_str().starts_with('?') {
+        return Uri::from(target);
+    }
+    PathAndQuery::try_from(format!("/{}", target.as_str())).map_or_else(|_| Uri::from_static("/"), Uri::from)
 }
 
 /// What is needed to send a request without a body once more. Every such request pays for this and nearly
@@ -272,7 +309,7 @@ async fn connect(exchange: &Rc<Exchange>, upstream: &Rc<Upstream>) -> Option<Box
     let mut opening = std::pin::pin!(Link::open(upstream.address, timeouts.upstream_idle));
     std::future::poll_fn(|cx| match opening.as_mut().poll(cx) {
         std::task::Poll::Ready(opened) => std::task::Poll::Ready(opened.ok()),
-        std::task::Poll::Pending if exchange.deadline.expired(cx) => std::task::Poll::Ready(None),
+        std::task::Poll::Pending if exchange.is_lost(cx) => std::task::Poll::Ready(None),
         std::task::Poll::Pending => std::task::Poll::Pending,
     })
     .await

@@ -90,6 +90,11 @@ impl Framing {
         Ok(Progress { in_head: !self.head.is_empty() })
     }
 
+    /// Whether no message is begun and not complete.
+    pub(super) fn is_between(&self) -> bool {
+        self.state == State::Head && self.head.is_empty()
+    }
+
     /// Takes bytes of a head; returns how many.
     fn feed_head(&mut self, bytes: &[u8]) -> Result<usize, ()> {
         if self.head.is_empty() {

@@ -26,15 +26,32 @@ pub(super) struct Gate<S> {
     client: Rc<Client>,
     framing: Framing,
     refused: Option<Refused>,
+    /// The client has sent the last byte.
+    ended: bool,
 }
 
 impl<S> Gate<S> {
     pub(super) fn new(stream: S, client: Rc<Client>) -> Self {
-        Self { stream, client, framing: Framing::new(), refused: None }
+        Self { stream, client, framing: Framing::new(), refused: None, ended: false }
     }
 
     pub(super) fn into_inner(self) -> S {
         self.stream
+    }
+
+    /// The client has ended its side. To hyper that is the end of everything, so it learns of it when the answers to
+    /// all complete requests are out; until then the client's deadline runs, which wakes this task.
+    fn end(&mut self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        if !self.framing.is_between() {
+            return Poll::Ready(Ok(()));
+        }
+        if !std::mem::replace(&mut self.ended, true) {
+            // A request that hyper has just read is not begun yet; it is when we are asked again.
+            self.client.hangs_up(cx.waker());
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if self.client.is_idle() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 }
 
@@ -48,6 +65,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
         ready!(Pin::new(&mut gate.stream).poll_read(cx, buf))?;
         if gate.client.is_tunnel() {
             return Poll::Ready(Ok(()));
+        }
+        if buf.filled().len() == before {
+            return gate.end(cx);
         }
         match gate.framing.feed(&buf.filled()[before..]) {
             Ok(progress) => {

@@ -26,7 +26,6 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::body::RequestBody;
-use super::deadline::Deadline;
 use super::socket::Socket;
 
 /// Heads of responses beyond this are refused.
@@ -85,7 +84,8 @@ pub(super) enum Unanswered {
     /// Nothing of it was written: here it is.
     Unsent(Request<RequestBody>),
     Lost(hyper::Error),
-    TimedOut,
+    /// Waiting longer has no point.
+    GivenUp,
 }
 
 impl Link {
@@ -104,11 +104,11 @@ impl Link {
         Ok(Box::new(Self { sender, wire, idle_since: 0, idle_limit, reused: false }))
     }
 
-    /// Sends the request and waits for the response's head. When dropped, the link must be dropped too.
+    /// Sends the request and waits for the response's head, until it is `lost`. When dropped, the link must be dropped too.
     pub(super) fn send(
         &mut self,
         request: Request<RequestBody>,
-        deadline: &Deadline,
+        lost: impl Fn(&Context<'_>) -> bool,
     ) -> impl Future<Output = Result<Response<Incoming>, Unanswered>> {
         let wire = &mut self.wire;
         wire.mute();
@@ -125,8 +125,8 @@ impl Link {
                 wire.connection = None;
                 return answer.as_mut().poll(&mut silent).map_err(unanswered);
             }
-            if deadline.expired(cx) {
-                return Poll::Ready(Err(Unanswered::TimedOut));
+            if lost(cx) {
+                return Poll::Ready(Err(Unanswered::GivenUp));
             }
             wire.unmute();
             Poll::Pending

@@ -22,6 +22,9 @@ pub struct Timeouts {
     pub handshake: Duration,
     /// A client's connection without a request.
     pub keep_alive: Duration,
+    /// A client that has ended its sending side: how long it may wait for the next part of its answer. Most who look like
+    /// that are gone, and nothing but sending to them would tell.
+    pub hung_up: Duration,
     pub connect: Duration,
     /// A body, in either direction, that does not move.
     pub body: Duration,
@@ -53,6 +56,7 @@ impl Default for Timeouts {
             header: Duration::from_secs(10),
             handshake: Duration::from_secs(10),
             keep_alive: Duration::from_secs(75),
+            hung_up: Duration::from_secs(5),
             connect: Duration::from_secs(3),
             body: Duration::from_secs(300),
             tunnel: Duration::from_secs(3600),

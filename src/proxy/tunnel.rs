@@ -24,7 +24,7 @@ impl Tunnel {
         Self { backend, said, exchange }
     }
 
-    /// Copies until both sides have ended, one of them fails, or neither says anything for too long. `heard` is what the
+    /// Copies until both sides have ended, one of them fails, the backend has moved, or neither says anything for too long. `heard` is what the
     /// client has already sent.
     pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(self, client: S, heard: Bytes) -> io::Result<()> {
         let Self { mut backend, said, exchange } = self;
@@ -40,7 +40,7 @@ impl Tunnel {
             if let Poll::Ready(done) = copying.as_mut().poll(cx) {
                 return Poll::Ready(done.map(|_| ()));
             }
-            if exchange.deadline.expired(cx) { Poll::Ready(Err(io::ErrorKind::TimedOut.into())) } else { Poll::Pending }
+            if exchange.is_lost(cx) { Poll::Ready(Err(io::ErrorKind::TimedOut.into())) } else { Poll::Pending }
         })
         .await
     }

@@ -1,6 +1,6 @@
 //! One backend as one worker sees it: its idle connections, what is in flight, and how it behaves.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -31,6 +31,8 @@ pub(super) struct Upstream {
     idle_most: usize,
     /// It is in no table any more.
     retired: Cell<bool>,
+    /// Where its id is reached now; here nobody will answer any more.
+    successor: OnceCell<Rc<Self>>,
     failures: Cell<u32>,
     ejections: Cell<u32>,
     ejected_until: Cell<u64>,
@@ -56,6 +58,7 @@ impl Upstream {
             idle: RefCell::default(),
             idle_most,
             retired: Cell::new(false),
+            successor: OnceCell::new(),
             failures: Cell::new(0),
             ejections: Cell::new(0),
             ejected_until: Cell::new(0),
@@ -111,6 +114,15 @@ impl Upstream {
     pub(super) fn retire(&self) {
         self.retired.set(true);
         drop(self.idle.take());
+    }
+
+    /// It left the table because its id has another address. Whoever waits for it must be woken to learn that.
+    pub(super) fn move_to(&self, successor: &Rc<Self>) {
+        let _ = self.successor.set(Rc::clone(successor));
+    }
+
+    pub(super) fn successor(&self) -> Option<&Rc<Self>> {
+        self.successor.get()
     }
 
     pub(super) fn succeeded(&self) {

@@ -181,31 +181,48 @@ impl Worker {
     fn adopt(&self, edition: &Edition) {
         let mut before = self.upstreams.take();
         let mut now: HashMap<(BackendId, SocketAddr), Rc<Upstream>> = HashMap::new();
+        let mut arrived: HashMap<BackendId, Rc<Upstream>> = HashMap::new();
         let table = Table::new(&edition.snapshot, self.index, &edition.routes, |backend| {
             let key = (backend.id.clone(), backend.address);
             let kept = before.remove(&key);
             let upstream = now.entry(key).or_insert_with(|| {
                 let counters = edition.backends.get(&backend.id).cloned().unwrap_or_else(|| unenrolled(self.index));
-                let new = || Upstream::new(backend.id.clone(), backend.address, self.index, counters, self.settings.limits.idle_links);
-                kept.unwrap_or_else(new)
+                kept.unwrap_or_else(|| {
+                    let new = Upstream::new(backend.id.clone(), backend.address, self.index, counters, self.settings.limits.idle_links);
+                    arrived.insert(backend.id.clone(), Rc::clone(&new));
+                    new
+                })
             });
             Rc::clone(upstream)
         });
         *self.upstreams.borrow_mut() = now;
         *self.table.borrow_mut() = Rc::new(table);
         *self.acceptor.borrow_mut() = tls::acceptor(&self.tls, &edition.snapshot.certificates);
+        let mut moved = false;
         for gone in before.into_values() {
             gone.retire();
+            if let Some(successor) = arrived.get(&gone.id) {
+                gone.move_to(successor);
+                moved = true;
+            }
+        }
+        if moved {
+            self.deadlines.wake_all();
         }
     }
 
     /// An absolute URL of ours. `target` is path and query, byte for byte.
     pub(super) fn location(&self, secure: bool, host: &str, target: &str) -> String {
         let (scheme, port, default) = if secure { ("https", self.https_port, 443) } else { ("http", self.http_port, 80) };
-        let target = if target.starts_with('/') { target } else { "/" };
+        // An absolute target may have no path: only a query, or nothing.
+        let (root, target) = match target.as_bytes().first() {
+            Some(b'/') => ("", target),
+            Some(b'?') => ("/", target),
+            _ => ("/", ""),
+        };
         match port {
-            Some(port) if port != default => format!("{scheme}://{host}:{port}{target}"),
-            _ => format!("{scheme}://{host}{target}"),
+            Some(port) if port != default => format!("{scheme}://{host}:{port}{root}{target}"),
+            _ => format!("{scheme}://{host}{root}{target}"),
         }
     }
 

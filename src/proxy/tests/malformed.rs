@@ -97,9 +97,20 @@ fn a_bad_host_is_refused() {
     refused(400, "GET / HTTP/1.1\r\nHost: shop.example\r\nHost: shop.example\r\n\r\n");
     refused(400, "GET / HTTP/1.1\r\nHost: shop.example\r\nHost: evil.example\r\n\r\n");
     refused(400, "GET http://shop.example/ HTTP/1.1\r\nHost: evil.example\r\n\r\n");
+    refused(400, "GET http://shop.example/ HTTP/1.1\r\n\r\n");
+    refused(400, "GET / HTTP/1.1\r\nHost: []\r\n\r\n");
+    refused(400, "GET / HTTP/1.1\r\nHost: sh[op.example\r\n\r\n");
     refused(400, "GET / HTTP/1.1\r\nHost: user@shop.example\r\n\r\n");
     refused(400, "GET / HTTP/1.1\r\nHost: shop.example/x\r\n\r\n");
     refused(405, "CONNECT shop.example:443 HTTP/1.1\r\nHost: shop.example:443\r\n\r\n");
+}
+
+#[test]
+fn a_target_that_is_not_ours_to_serve_is_refused() {
+    refused(400, "GET * HTTP/1.1\r\nHost: shop.example\r\n\r\n");
+    for scheme in ["ftp", "ws", "httpx", "file"] {
+        refused(400, format!("GET {scheme}://shop.example/ HTTP/1.1\r\nHost: shop.example\r\n\r\n"));
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Backends that die, hang and come back: what the client notices of it, which should be nothing.
 
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
@@ -260,6 +260,53 @@ fn a_backend_that_leaves_the_table_loses_its_idle_connections_at_once() {
 }
 
 #[test]
+fn who_waits_for_an_address_that_a_backend_has_left_does_not_wait_on() {
+    let (old, new) = (silent(), App::named("new"));
+    let leaving = silent();
+    let table = |address, others: Vec<Route>| {
+        let mut snapshot = shop(&[address]);
+        snapshot.routes.extend(others);
+        snapshot
+    };
+    let running = Running::start(table(old.address, vec![plain_route("other", "other.example", &[leaving.address])]));
+    let ask = |host: &str, request: &str| {
+        let mut client = running.connect();
+        client.send(request.replace("HOST", host));
+        client
+    };
+    let get = "GET / HTTP/1.1\r\nHost: HOST\r\n\r\n";
+    let mut gets = [ask("shop.example", get), ask("shop.example", get)];
+    let mut post = ask("shop.example", "POST / HTTP/1.1\r\nHost: HOST\r\nContent-Length: 2\r\n\r\nhi");
+    let mut tunnel = ask("shop.example", "GET /ws HTTP/1.1\r\nHost: HOST\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+    assert_eq!(tunnel.head().expect("head").status(), 101);
+    let mut drains = ask("other.example", get);
+    eventually((4, 1), || (running.in_flight("shop-0"), running.in_flight("other-0")));
+    let begun = Instant::now();
+    running.publish(table(new.address, Vec::new()));
+    for client in &mut gets {
+        assert_eq!(client.message().expect("answer").text(), "new");
+    }
+    assert_eq!(post.message().expect("answer").status(), 502);
+    assert_eq!(tunnel.rest(), b"");
+    eventually(0, || running.in_flight("shop-0"));
+    assert!(begun.elapsed() < SOON / 2, "nobody waited for the response timeout");
+    drains.reader.get_ref().set_read_timeout(Some(Duration::from_millis(100))).expect("timeout");
+    assert!(drains.line().is_none());
+    assert_eq!(running.in_flight("other-0"), 1, "who merely leaves the table finishes");
+    assert_eq!(new.connections(), 2);
+}
+
+/// Takes requests and tunnels, and never says anything in them.
+fn silent() -> App {
+    App::raw(|mut wire, _| {
+        if wire.message().is_some_and(|request| request.path() == "/ws") {
+            wire.send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+        }
+        wire.rest();
+    })
+}
+
+#[test]
 fn a_client_that_goes_away_frees_the_backend() {
     let (gone, wait) = channel();
     let gone = Mutex::new(gone);
@@ -268,13 +315,46 @@ fn a_client_that_goes_away_frees_the_backend() {
         wire.rest();
         gone.lock().expect("lock").send(()).expect("send");
     });
-    let running = Running::start(shop(&[app.address]));
+    let timeouts = Timeouts { hung_up: Duration::from_millis(200), ..Timeouts::default() };
+    let running = Running::with(quick(timeouts), shop(&[app.address]));
     let mut client = running.connect();
     client.send("GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n");
     eventually(1, || running.in_flight("shop-0"));
     drop(client);
     wait.recv_timeout(SOON).expect("the backend sees it");
     eventually(0, || running.in_flight("shop-0"));
+}
+
+#[test]
+fn a_client_that_only_ends_its_sending_side_gets_its_answers() {
+    let (go, wait) = channel::<()>();
+    let wait = Mutex::new(wait);
+    let app = App::raw(move |mut wire, _| {
+        while let Some(request) = wire.message() {
+            wait.lock().expect("lock").recv().expect("go");
+            wire.send(ok(request.path()));
+        }
+    });
+    let running = Running::start(shop(&[app.address]));
+    let mut client = running.connect();
+    client.send("GET /1 HTTP/1.1\r\nHost: shop.example\r\n\r\n");
+    eventually(1, || running.in_flight("shop-0"));
+    client.send("POST /2 HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 2\r\n\r\nhi");
+    client.reader.get_ref().shutdown(Shutdown::Write).expect("shutdown");
+    for path in ["/1", "/2"] {
+        // Long enough for the end of the connection to arrive with nothing to answer yet.
+        client.reader.get_ref().set_read_timeout(Some(Duration::from_millis(100))).expect("timeout");
+        assert!(client.line().is_none());
+        client.reader.get_ref().set_read_timeout(Some(SOON)).expect("timeout");
+        go.send(()).expect("go");
+        assert_eq!(client.message().expect("answer").text(), path);
+    }
+    assert_eq!(client.rest(), b"");
+    let mut idle = running.connect();
+    idle.reader.get_ref().shutdown(Shutdown::Write).expect("shutdown");
+    let begun = Instant::now();
+    assert_eq!(idle.rest(), b"");
+    assert!(begun.elapsed() < Duration::from_secs(2), "who asked nothing is not kept");
 }
 
 #[test]

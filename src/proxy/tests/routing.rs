@@ -42,7 +42,7 @@ fn redirects_keep_path_and_query_and_know_the_port() {
     let strange = "/a%2Fb//../c;d?x=%20&y=a+b&&z=[1]";
     for (method, host, status, location) in [
         ("GET", "shop.example", 301, format!("https://shop.example:{https}{strange}")),
-        ("HEAD", "SHOP.example:1234", 301, format!("https://SHOP.example:{https}{strange}")),
+        ("HEAD", "SHOP.example.:1234", 301, format!("https://shop.example:{https}{strange}")),
         ("POST", "shop.example", 308, format!("https://shop.example:{https}{strange}")),
         ("GET", "www.shop.example", 301, format!("https://shop.example:{https}{strange}")),
         ("PUT", "www.shop.example", 308, format!("https://shop.example:{https}{strange}")),
@@ -54,6 +54,29 @@ fn redirects_keep_path_and_query_and_know_the_port() {
         assert_eq!((answer.status(), answer.header("location")), (status, Some(location.as_str())), "{method} {host}");
         assert!(answer.header("x-request-id").is_some());
     }
+}
+
+#[test]
+fn an_absolute_target_without_a_path_keeps_its_query() {
+    // The first connection dies on its second request, which is then sent from the copy.
+    let app = App::raw(|mut wire, number| {
+        while let Some(request) = wire.message() {
+            if number == 0 && request.path() != "/" {
+                return;
+            }
+            wire.send(ok(request.path()));
+        }
+    });
+    let mut snapshot = shop(&[app.address]);
+    let mut secure = plain_route("secure", "secure.example", &[]);
+    secure.policy.redirect_to_https = true;
+    snapshot.routes.push(secure);
+    let running = Running::start(snapshot);
+    let mut client = running.connect();
+    assert_eq!(client.get("shop.example", "/").text(), "/");
+    assert_eq!(client.get("shop.example", "http://shop.example?x=1").text(), "/?x=1");
+    let answer = client.get("secure.example", "http://secure.example?x=1");
+    assert_eq!(answer.header("location"), Some(format!("https://secure.example:{}/?x=1", running.https.port()).as_str()));
 }
 
 #[test]

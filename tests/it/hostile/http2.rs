@@ -128,6 +128,10 @@ fn pseudo_headers() {
         ("an empty authority".into(), of(&[method, scheme, (":authority", ""), path])),
         ("a path in the authority".into(), of(&[method, scheme, (":authority", "plain.example/x"), path])),
         ("a line end in the authority".into(), of(&[method, scheme, (":authority", "plain.example\r\nx: y"), path])),
+        ("brackets around no address".into(), of(&[method, scheme, (":authority", "[]"), path])),
+        ("another scheme".into(), of(&[method, (":scheme", "ftp"), authority, path])),
+        ("a target for OPTIONS alone".into(), of(&[method, scheme, authority, (":path", "*")])),
+        ("a path that begins with the query".into(), of(&[method, scheme, authority, (":path", "?smuggled")])),
         ("an unknown host".into(), of(&[method, scheme, (":authority", "evil.example"), path])),
     ]);
 }

@@ -51,7 +51,7 @@ fn every_byte_in_a_query() {
 fn every_byte_in_a_host() {
     let attacks = (0..=u8::MAX).filter(|&byte| byte != b'@').map(|byte| {
         let lines = [b"Host: pl", &[byte][..], b"ain.example\r\n"].concat();
-        let named = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'[' | b']');
+        let named = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
         attack(to(b"/@", &lines), if named { UNKNOWN } else { BAD })
     });
     Front::start().volley(attacks.collect());
@@ -81,6 +81,12 @@ fn hosts() {
         "[::1",
         "::1]",
         "[",
+        "[]",
+        "[]:80",
+        "[plain.example]",
+        "[127.0.0.1]",
+        "pl[ain.example",
+        "plain.example]",
         "[plain.example]x",
         "plain.example\\evil",
         "plain.example\t",
@@ -138,6 +144,11 @@ fn forms_of_the_target() {
     Front::start().volley(vec![
         target("http://plain.example/@", good, passed("GET /@")),
         target("http://PLAIN.example/@", good, passed("GET /@")),
+        target("http://plain.example/@", b"", BAD),
+        target("https://plain.example/@", good, passed("GET /@")),
+        target("ftp://plain.example/@", good, BAD),
+        target("ws://plain.example/@", good, BAD),
+        target("http://plain.example?@", good, passed("GET /?@")),
         target("http://plain.example/@", evil, BAD),
         target("http://evil.example/@", good, BAD),
         target("http://plain.example@evil.example/", good, BAD),
@@ -172,6 +183,9 @@ fn methods_with_a_meaning_for_proxies() {
         request("CONNECT", "plain.example:443", answered(405)),
         request("CONNECT", "/@", answered(405)),
         request("OPTIONS", "*", Expected::Answered(vec![200], vec![])),
+        request("GET", "*", BAD),
+        request("POST", "*", BAD),
+        request("options", "*", BAD),
         request("OPTIONS", "/@", passed("OPTIONS /@")),
         request("TRACE", "/@", passed("TRACE /@")),
         request("HEAD", "/@", passed("HEAD /@")),
@@ -187,6 +201,7 @@ fn old_versions() {
     Front::start().volley(vec![
         old("Host: plain.example\r\n", passed("GET /@")),
         old("", UNKNOWN),
+        attack("GET http://plain.example/@ HTTP/1.0\r\n\r\n", passed("GET /@")),
         old(
             "Host: plain.example\r\nConnection: keep-alive\r\n\r\nGET /@/2 HTTP/1.0\r\nHost: plain.example\r\n",
             Expected::Answered(vec![200, 200], vec!["GET /@".to_owned(), "GET /@/2".to_owned()]),
