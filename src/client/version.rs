@@ -40,7 +40,13 @@ struct ServerVersion {
 
 impl Version {
     pub async fn run(self, globals: &Globals) -> Outcome {
-        let client = wire::Version { version: env!("CARGO_PKG_VERSION").to_owned(), api: routes::API_VERSION, docker: None };
+        let client = wire::Version {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            api: routes::API_VERSION,
+            docker: None,
+            https_port: None,
+            http_port: None,
+        };
         let versions = Versions { client, server: server_version(globals).await? };
         if self.json {
             term::json(&versions);

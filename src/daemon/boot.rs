@@ -82,6 +82,8 @@ pub struct Booted {
     pub api_tcp: std::net::TcpListener,
     pub api_unix: UnixListener,
     pub paths: ServerPaths,
+    pub http_port: Option<u16>,
+    pub https_port: Option<u16>,
     /// Held as long as the process lives.
     pub _lock: File,
 }
@@ -109,6 +111,8 @@ pub fn boot(settings: Settings) -> Result<Booted, StartError> {
     };
     let listeners = Listeners::bind(&settings.http, &settings.https, proxy_settings.worker_count()).map_err(StartError::Proxy)?;
     tracing::info!(http = ?listeners.http_addrs(), https = ?listeners.https_addrs(), "listening");
+    let port = |addresses: Vec<SocketAddr>| addresses.first().map(SocketAddr::port);
+    let (http_port, https_port) = (port(listeners.http_addrs()), port(listeners.https_addrs()));
     let api_tcp = api_tcp(settings.api)?;
     let api_unix = api_unix(&paths.api_socket())?;
 
@@ -126,6 +130,8 @@ pub fn boot(settings: Settings) -> Result<Booted, StartError> {
         api_tcp,
         api_unix,
         paths,
+        http_port,
+        https_port,
         _lock: lock,
     })
 }

@@ -98,6 +98,8 @@ async fn control(booted: Booted) -> ExitCode {
             move |id| proxy.upgrade().map_or(0, |proxy| proxy.in_flight(&BackendId(id.0.as_str().into())))
         }),
         tokens: Tokens::new(&booted.paths.config),
+        http_port: booted.http_port,
+        https_port: booted.https_port,
     });
     let executor = Executor { docker: booted.docker.clone(), store: booted.store.clone(), identity: booted.identity.clone() };
     let publisher = Publisher::new(Arc::clone(&booted.proxy), booted.certificates, booted.snapshot_file, booted.snapshot);

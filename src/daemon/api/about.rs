@@ -19,7 +19,8 @@ pub async fn health(State(context): State<Context>) -> Json<Health> {
 #[utoipa::path(get, path = "/v1/version", operation_id = "get_version", responses((status = 200, body = Version)))]
 pub async fn version(State(context): State<Context>) -> Json<Version> {
     let docker = context.api.overview.borrow().engine_version.clone();
-    Json(Version { version: env!("CARGO_PKG_VERSION").to_owned(), api: API_VERSION, docker })
+    let (http_port, https_port) = (context.api.http_port, context.api.https_port);
+    Json(Version { version: env!("CARGO_PKG_VERSION").to_owned(), api: API_VERSION, docker, http_port, https_port })
 }
 
 /// Metrics in Prometheus' text format

@@ -57,6 +57,9 @@ pub struct Api {
     /// Requests in flight in a container.
     pub in_flight: Arc<dyn Fn(&ContainerId) -> u64 + Send + Sync>,
     pub tokens: Tokens,
+    /// Where visitors come in: HTTP and HTTPS.
+    pub http_port: Option<u16>,
+    pub https_port: Option<u16>,
 }
 
 /// What every handler gets: the API and the signal that ends its streams.

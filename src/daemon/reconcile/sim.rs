@@ -8,24 +8,27 @@
 //!
 //! - newcomers serve before all are ready (2)
 //! - an incomplete deployment counts as complete (0)
+//! - unknown health counts as unfit while routed (12)
 //! - unknown health of the serving one counts as unfit (0)
-//! - failing replicas never serve (4)
-//! - the serving deployment is not healed during a rollout (20)
+//! - failing replicas never serve (2)
+//! - the serving deployment is not healed during a rollout (47)
 //! - replace starts beside the old version (0)
 //! - replace keeps routing to the old version (0)
 //! - stopped without draining (0)
-//! - drained as soon as no request is in flight (0)
+//! - drained as soon as no request is in flight (3)
 //! - drained after the settle time whatever is in flight (0)
 //! - a crash loop is waited out (0)
 //! - no deadline (1)
 //! - broken containers are left (94)
-//! - exited containers are left (2)
-//! - steps of a superseded intent are taken (29)
+//! - exited containers are left (3)
+//! - steps of a superseded intent are taken (9)
 //! - the job ends before the old version is gone (0)
 //! - a stopped app is brought up (1)
-//! - removed containers are only stopped (1)
+//! - removed containers are only stopped (5)
 //! - min_ready is ignored (0)
-//! - unknown health counts as unfit while routed (47)
+//! - a container that cannot be got rid of is waited for (3)
+//! - promoted without probation (0)
+//! - a crash on probation is waited out (3)
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,6 +46,8 @@ const CALM: u64 = 900;
 const STUBBORN: u64 = 400;
 const DRAIN: Millis = 5_000;
 const DEADLINE: Millis = 15_000;
+/// A replacement whose old version cannot be stopped, then everything that can take long after it.
+const LONGEST_JOB: Millis = 120_000;
 /// How long a good container takes until it is healthy.
 const BOOT: Millis = 700;
 
@@ -191,6 +196,7 @@ impl World {
                 self.pass(calm)?;
             }
             self.somebody_serves()?;
+            self.no_job_takes_for_ever()?;
         }
         self.at_rest()
     }
@@ -526,6 +532,13 @@ impl World {
     /// A healthy container of the deployment that serves stays in the table, also while a restarted
     /// daemon has not checked it yet; and failing checks alone never empty the table.
     fn nobody_leaves_without_reason(&self, decided: &Plan) -> Result<(), String> {
+        let ended_on_probation = self.intent.rollout.as_ref().is_some_and(|rollout| {
+            let ended = |c: &&Container| c.deployment == rollout.id && matches!(c.state, State::Restarting | State::Exited);
+            self.containers.iter().filter(ended).any(|c| self.table.contains(&c.id))
+        });
+        if ended_on_probation && !matches!(decided.verdict, Verdict::Fail(_)) {
+            return Err("a newcomer crashed on probation and the rollout goes on".to_owned());
+        }
         let newcomers_serve = self.intent.rollout.as_ref().is_some_and(|rollout| {
             let serve = |c: &&Container| c.deployment == rollout.id && self.is_healthy(c) && self.table.contains(&c.id);
             self.containers.iter().filter(serve).count() == usize::from(rollout.replicas)
@@ -551,6 +564,10 @@ impl World {
     fn newcomers_waited(&self) -> Result<(), String> {
         let rollout = self.intent.rollout.as_ref().ok_or("promoted nothing")?;
         let mut members = self.containers.iter().filter(|c| c.deployment == rollout.id);
+        let on_probation = |c: &Container| self.entered_at.get(&c.id).is_none_or(|at| self.now - at < SETTLE);
+        if let Some(c) = members.clone().find(|c| on_probation(c)) {
+            return Err(format!("{:?} is promoted on probation", c.id));
+        }
         // A daemon that restarted takes the word of the table for one that crashed meanwhile.
         match members.find(|c| c.restarts == 0 && self.now - c.started_at < BOOT + rollout.min_ready) {
             Some(early) => Err(format!("{:?} serves before it was ready for long enough", early.id)),
@@ -588,6 +605,13 @@ impl World {
         }
         let alive = self.table.iter().any(|id| self.containers.iter().any(|c| c.id == *id && self.is_healthy(c)));
         if alive { Ok(()) } else { Err("nobody serves".to_owned()) }
+    }
+
+    fn no_job_takes_for_ever(&self) -> Result<(), String> {
+        match self.intent.job {
+            Some((kind, since)) if self.now - since > LONGEST_JOB => Err(format!("a {} takes for ever", kind.as_str())),
+            _ => Ok(()),
+        }
     }
 
     fn at_rest(&self) -> Result<(), String> {

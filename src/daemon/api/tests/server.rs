@@ -68,6 +68,8 @@ impl Server {
             metrics: Arc::new(|| "haloy_up 1\n".to_owned()),
             in_flight: Arc::new(|container| if container.0 == "c1" { 7 } else { 0 }),
             tokens: Tokens::new(dir.path()),
+            http_port: Some(80),
+            https_port: Some(443),
         });
         let tcp = TcpListener::bind("127.0.0.1:0").await.expect("bind");
         let address = tcp.local_addr().expect("address");
