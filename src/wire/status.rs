@@ -31,6 +31,12 @@ pub struct Version {
     /// The newest API version that the daemon speaks.
     pub api: u32,
     pub docker: Option<String>,
+    /// The port that HTTPS is served on; 443 when absent.
+    #[serde(default)]
+    pub https_port: Option<u16>,
+    /// The port that plain HTTP is served on; 80 when absent.
+    #[serde(default)]
+    pub http_port: Option<u16>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

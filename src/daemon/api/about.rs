@@ -19,7 +19,7 @@ pub async fn health(State(context): State<Context>) -> Json<Health> {
 #[utoipa::path(get, path = "/v1/version", operation_id = "get_version", responses((status = 200, body = Version)))]
 pub async fn version(State(context): State<Context>) -> Json<Version> {
     let docker = context.api.overview.borrow().engine_version.clone();
-    Json(Version { version: env!("CARGO_PKG_VERSION").to_owned(), api: API_VERSION, docker })
+    Json(Version { version: env!("CARGO_PKG_VERSION").to_owned(), api: API_VERSION, docker, https_port: None, http_port: None })
 }
 
 /// Metrics in Prometheus' text format
