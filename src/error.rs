@@ -72,6 +72,13 @@ pub fn report(error: &dyn Report) {
     crate::term::words(&render(error));
 }
 
+/// The error as one JSON value on stdout, for programs that read nothing else: in one line, because
+/// some commands print a value per line.
+pub fn report_json(error: &dyn Report, chain: &str) {
+    let value = serde_json::json!({ "error": chain, "hint": error.hint(), "exit_code": error.exit_code() });
+    crate::term::data(&format!("{value}\n"));
+}
+
 /// The whole chain of causes in one line, for logs and API bodies.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();

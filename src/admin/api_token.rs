@@ -22,7 +22,7 @@ pub struct Token {
     name: String,
     /// Print one JSON value
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 impl Token {

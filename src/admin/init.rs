@@ -35,7 +35,7 @@ pub struct Init {
     overwrite: bool,
     /// Print one JSON value: the token and the directories
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 impl Init {

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::command_line;
-use crate::error::{Report as _, report};
+use crate::error::{Report as _, chain, report, report_json};
 use crate::paths::{Install, ServerPaths};
 
 use error::AdminError;
@@ -103,11 +103,18 @@ pub fn main(program: &str, args: Vec<OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
+    let json = match &command {
+        Command::Init(init) => init.json,
+        Command::Api(Api { command: ApiCommand::Token(token) }) => token.json,
+    };
     let outcome = match command {
         Command::Init(init) => init.run(program),
         Command::Api(Api { command: ApiCommand::Token(token) }) => token.run(program),
     };
     outcome.unwrap_or_else(|error| {
+        if json {
+            report_json(&error, &chain(&error));
+        }
         report(&error);
         ExitCode::from(error.exit_code())
     })

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::secret::Secret;
-use crate::wire::{Problem, routes};
+use crate::wire::{EngineStatus, Health, Problem, routes};
 
 use super::address::Address;
 use super::connection;
@@ -29,6 +29,8 @@ use super::sse::{Event, Parser};
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// A stream says something at least every 15 s, if only a comment.
 const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// For an answer that nobody should wait for long, connection and all.
+const GLANCE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 32 << 20;
 
@@ -45,12 +47,15 @@ pub enum Origin {
     Configuration(PathBuf),
     /// This variable, of the environment or of the client's `.env`.
     Added(String),
+    /// The command line or standard input.
+    Typed,
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Configuration(path) => write!(f, "`api_token` in `{}`", path.display()),
+            Self::Typed => f.write_str("you"),
             Self::Added(variable) => write!(f, "`{variable}` (`haloy server add`)"),
         }
     }
@@ -78,6 +83,21 @@ impl Api {
         let call = self.call(Method::GET, path);
         let response = call.send(Bytes::new(), None).await?;
         call.read_json(response).await
+    }
+
+    /// The same for what a command can do without: waits 5 s at most.
+    pub async fn glance<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        let late = |_| ClientError::NoAnswer { server: self.server(), request: format!("GET {path}"), seconds: GLANCE_TIMEOUT.as_secs() };
+        timeout(GLANCE_TIMEOUT, self.get(path)).await.map_err(late)?
+    }
+
+    /// A warning for people when the server's Docker Engine does not answer: what it shows is then old.
+    pub async fn engine_warning(&self) -> Option<String> {
+        let health: Health = self.glance(routes::HEALTH).await.ok()?;
+        let server = self.server();
+        let text =
+            format!("warning: the Docker Engine of `{server}` does not answer; its apps are shown and served as they were last seen");
+        (health.engine == EngineStatus::Down).then_some(text)
     }
 
     /// Sends `body` as JSON.

@@ -26,7 +26,7 @@ pub struct Attach {
     job: Option<String>,
     /// Print one JSON value, the finished job
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 impl Attach {
@@ -44,6 +44,9 @@ impl Attach {
             Some(job) => subject.api.get(&routes::job(job)).await?,
             None => last_job(&subject).await?,
         };
+        if job.app != subject.app {
+            return Err(ClientError::OtherApp { job: job.id, app: job.app, wanted: subject.app });
+        }
         self.watch(&subject, job, globals).await
     }
 

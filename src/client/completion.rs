@@ -8,7 +8,7 @@ use crate::term;
 
 /// Print the completion script of a shell
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(args = super::hidden(&["config", "server"]), after_help = "\
 Examples:
   source <(haloy completion bash)
   haloy completion fish > ~/.config/fish/completions/haloy.fish")]

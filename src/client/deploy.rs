@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 use crate::term;
 use crate::wire::{Accepted, AppSpec, DeployRequest, JobKind, Tls, Version, routes};
 
+use super::api::Api;
 use super::change::{self, End, Following};
 use super::duration::took;
 use super::error::ClientError;
@@ -22,7 +23,7 @@ pub struct Deploy {
     #[arg(value_name = "CONFIG")]
     file: Option<String>,
     #[command(flatten)]
-    following: Following,
+    pub following: Following,
 }
 
 const EXAMPLES: &str = "\
@@ -54,6 +55,7 @@ impl Deploy {
             return Ok(code);
         }
         success(&project.target.spec, &accepted, began, globals);
+        urls(&project.target.spec, &subject.api).await.iter().for_each(|url| term::words(&format!("  {url}")));
         hooks::run("post_deploy", &project.target.post_deploy, project.folder(), globals.terminal)?;
         Ok(ExitCode::SUCCESS)
     }
@@ -72,14 +74,18 @@ fn success(spec: &AppSpec, accepted: &Accepted, began: Instant, globals: &Global
     let time = took(SignedDuration::try_from(began.elapsed()).unwrap_or_default());
     let id = accepted.deployment.map(|id| format!(" as {id}")).unwrap_or_default();
     term::words(&format!("{} `{}` is deployed{id} in {time}", globals.terminal.green("✓"), spec.name));
-    urls(spec).iter().for_each(|url| term::words(&format!("  {url}")));
 }
 
-/// Where people find the app.
-fn urls(spec: &AppSpec) -> Vec<String> {
-    let scheme = match spec.tls {
-        Tls::Auto => "https",
-        Tls::Off => "http",
+/// Where people find the app. A server that does not say its ports has the web's own.
+async fn urls(spec: &AppSpec, api: &Api) -> Vec<String> {
+    if spec.domains.is_empty() {
+        return Vec::new();
+    }
+    let version = api.glance::<Version>(routes::VERSION).await.ok();
+    let (scheme, standard, port) = match spec.tls {
+        Tls::Auto => ("https", 443, version.and_then(|version| version.https_port)),
+        Tls::Off => ("http", 80, version.and_then(|version| version.http_port)),
     };
-    spec.domains.iter().map(|domain| format!("{scheme}://{}", domain.domain)).collect()
+    let port = port.filter(|port| *port != standard).map(|port| format!(":{port}")).unwrap_or_default();
+    spec.domains.iter().map(|domain| format!("{scheme}://{}{port}", domain.domain)).collect()
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::config::ConfigError;
 use crate::error::{FAILED, MISUSE, Report};
-use crate::names::{AppName, InvalidName};
+use crate::names::{AppName, DeployId, InvalidName};
 use crate::wire::{Code, JobId, Problem};
 
 use super::address::Address;
@@ -110,6 +110,16 @@ pub enum ClientError {
         #[source]
         source: Box<ClientError>,
     },
+    #[error("job {job} is of `{app}`, not of `{wanted}`")]
+    OtherApp { job: JobId, app: AppName, wanted: AppName },
+    #[error("no API token for `{host}` is given")]
+    TokenMissing { host: String },
+    #[error("`{id}` serves already")]
+    ServesAlready { id: DeployId, restart: String },
+    #[error("`{app}` has no earlier deployment to go back to")]
+    NothingBefore { app: AppName, targets: String },
+    #[error("`{app}` has no deployment {id} to go back to")]
+    NoTarget { app: AppName, id: DeployId, targets: String },
     #[error("`{app}` has had no job yet")]
     NoJob { app: AppName },
     /// The job ended badly; the report was put together by `failure`.
@@ -160,6 +170,11 @@ impl ClientError {
         }
     }
 
+    /// What the command prints was printed before: the finished job.
+    pub fn follows_data(&self) -> bool {
+        matches!(self, Self::Job { .. } | Self::Hook { stage: "post_deploy", .. } | Self::HookStart { stage: "post_deploy", .. })
+    }
+
     /// The same request may succeed later: the way to the server is broken, not the request.
     pub fn is_passing(&self) -> bool {
         match self {
@@ -193,12 +208,20 @@ impl Report for ClientError {
             Self::Unauthorized { origin: Some(Origin::Configuration(path)), .. } => {
                 format!("run `haloy admin api token` on the server and put what it prints where `{}` takes it from", path.display())
             }
+            Self::Unauthorized { origin: Some(Origin::Typed), .. } => {
+                "run `haloy admin api token` on the server and add what it prints; `--force` keeps this one all the same".to_owned()
+            }
             Self::Unauthorized { server, .. } => {
                 format!("run `haloy admin api token` on the server, then here `haloy server add {server} --token-stdin --force`")
             }
             Self::Refused { problem, .. } => return problem.hint.clone(),
             Self::Status { server, .. } => format!("is `{server}` a haloy server? try `haloy version --server {server}`"),
             Self::Answer { .. } | Self::Stream { .. } => "compare the versions with `haloy version`".to_owned(),
+            Self::OtherApp { job, app, .. } => format!("watch it with `haloy attach {app} {job}`"),
+            Self::TokenMissing { host } => format!("pipe it into `haloy server add {host} --token-stdin`"),
+            Self::ServesAlready { restart, .. } => format!("`{restart}` makes new containers of it"),
+            Self::NoTarget { targets, .. } => format!("`{targets}` shows what there is"),
+            Self::NothingBefore { targets, .. } => format!("`{targets}` shows all deployments; to go to a newer one, name it"),
             Self::GaveUp { attach, .. } => format!("run `{attach}`"),
             _ => return None,
         };
@@ -210,6 +233,7 @@ impl Report for ClientError {
             Self::Config(error) => error.exit_code(),
             Self::Name(_) | Self::Misplaced { .. } | Self::JobNumber { .. } | Self::GivenTwice { .. } | Self::NotOneApp { .. } => MISUSE,
             Self::Unconfirmed { .. } | Self::TokenCharacters { .. } => MISUSE,
+            Self::OtherApp { .. } | Self::TokenMissing { .. } | Self::ServesAlready { .. } => MISUSE,
             Self::NoServer | Self::SeveralServers { .. } | Self::NoToken { .. } => MISUSE,
             _ => FAILED,
         }

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::error::{FAILED, chain};
 use crate::names::DeployId;
 use crate::term::{self, Terminal};
-use crate::wire::{AppStatus, Job, JobId, LogLine, Phase, Problem, routes};
+use crate::wire::{AppState, AppStatus, Job, JobId, LogLine, Phase, Problem, routes};
 
 use super::Outcome;
 use super::error::ClientError;
@@ -40,7 +40,7 @@ pub struct Logs {
     deployment: Option<DeployId>,
     /// Print one JSON value per line
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 /// Without `--tail` and `--since`, so many lines of each replica.
@@ -96,9 +96,24 @@ impl Logs {
         Ok(jobs.iter().find(|job| job.deployment == Some(wanted) && job.phase == Phase::Failed).map(|job| job.id))
     }
 
-    /// A chosen deployment without containers has no output, which is not the same as being silent.
+    fn when(&self) -> String {
+        self.since.map(|since| format!(" since {since}")).unwrap_or_default()
+    }
+
+    /// No containers, no output: that is not the same as being silent.
     fn explain_silence(&self, subject: &Subject, status: &AppStatus, failed: Option<JobId>) {
-        let Some(wanted) = self.deployment.filter(|id| status.replicas.iter().all(|replica| replica.deployment != *id)) else { return };
+        let app = &subject.app;
+        let Some(wanted) = self.deployment else {
+            match status.state {
+                _ if !status.replicas.is_empty() => term::words(&format!("the containers of `{app}` have printed nothing{}", self.when())),
+                AppState::Stopped => term::words(&format!("`{app}` is stopped, and its containers are gone")),
+                _ => term::words(&format!("`{app}` has no containers")),
+            }
+            return;
+        };
+        if status.replicas.iter().any(|replica| replica.deployment == wanted) {
+            return term::words(&format!("the containers of deployment {wanted} have printed nothing{}", self.when()));
+        }
         match failed {
             Some(job) => {
                 term::words(&format!("nothing is left of deployment {wanted}: it failed, and its containers are removed"));

@@ -37,10 +37,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Arg, Parser, Subcommand, value_parser};
 
 use crate::command_line;
-use crate::error::{Report as _, report};
+use crate::error::{Report as _, chain, report, report_json};
 use crate::term::Terminal;
 
 use error::ClientError;
@@ -93,9 +93,37 @@ enum Command {
     Admin(Elsewhere),
 }
 
+impl Command {
+    /// stdout is for a program: an error is told there, too.
+    fn wants_json(&self) -> bool {
+        match self {
+            Self::Deploy(deploy) => deploy.following.json,
+            Self::Status(status) => status.json,
+            Self::Logs(logs) => logs.json,
+            Self::Rollback(rollback) => rollback.following.json,
+            Self::RollbackTargets(targets) => targets.json,
+            Self::Stop(stop) => stop.following.json,
+            Self::Start(start) => start.following.json,
+            Self::Restart(restart) => restart.following.json,
+            Self::Attach(attach) => attach.json,
+            Self::ValidateConfig(validate) => validate.json,
+            Self::Server(server) => server.wants_json(),
+            Self::Version(version) => version.json,
+            Self::Completion(_) | Self::Daemon(_) | Self::Admin(_) => false,
+        }
+    }
+}
+
+/// `--config` and `--server` for a command that needs neither: taken, and not shown in its help.
+fn hidden(names: &[&'static str]) -> Vec<Arg> {
+    let arg = |name: &&'static str| Arg::new(*name).long(*name).short(name.chars().next()).hide(true).global(true);
+    let typed = |arg: Arg| if arg.get_id() == "config" { arg.value_parser(value_parser!(PathBuf)) } else { arg };
+    names.iter().map(arg).map(typed).collect()
+}
+
 /// The arguments of another program of this binary; `persona` has chosen it when its word came first.
 #[derive(clap::Args)]
-#[command(disable_help_flag = true)]
+#[command(disable_help_flag = true, args = hidden(&["config", "server"]))]
 struct Elsewhere {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
     args: Vec<OsString>,
@@ -108,7 +136,11 @@ pub fn main(program: &str, args: Vec<OsString>) -> ExitCode {
         Err(code) => return code,
     };
     let globals = Globals { program: program.to_owned(), config, server, terminal: Terminal::detect() };
+    let json = command.wants_json();
     run(command, &globals).unwrap_or_else(|error| {
+        if json && !error.follows_data() {
+            report_json(&error, &chain(&error));
+        }
         report(&error);
         ExitCode::from(error.exit_code())
     })
@@ -126,7 +158,7 @@ fn run(command: Command, globals: &Globals) -> Outcome {
         Command::Restart(restart) => block_on(restart.run(globals)),
         Command::Attach(attach) => block_on(attach.run(globals)),
         Command::ValidateConfig(validate) => validate.run(globals),
-        Command::Server(server) => server.run(globals),
+        Command::Server(server) => block_on(server.run(globals)),
         Command::Completion(completion) => Ok(completion.run(command_line::command::<Cli>(&globals.program))),
         Command::Version(version) => block_on(version.run(globals)),
         Command::Daemon(_) => Err(misplaced("daemon", globals)),

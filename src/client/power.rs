@@ -31,7 +31,7 @@ pub struct Stop {
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
-    following: Following,
+    pub following: Following,
 }
 
 /// Start an app that was stopped
@@ -41,7 +41,7 @@ pub struct Start {
     #[arg(value_name = "CONFIG|APP")]
     app: Option<String>,
     #[command(flatten)]
-    following: Following,
+    pub following: Following,
 }
 
 /// Replace an app's containers by new ones of the same deployment, without a failed request
@@ -51,7 +51,7 @@ pub struct Restart {
     #[arg(value_name = "CONFIG|APP")]
     app: Option<String>,
     #[command(flatten)]
-    following: Following,
+    pub following: Following,
 }
 
 impl Stop {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::names::DeployId;
 use crate::term;
-use crate::wire::{Accepted, AppStatus, Code, JobKind, RollbackRequest, routes};
+use crate::wire::{Accepted, Deployment, JobKind, RollbackRequest, routes};
 
 use super::change::{self, End, Following};
 use super::duration::took;
@@ -28,7 +28,7 @@ pub struct Rollback {
     #[arg(value_name = "DEPLOYMENT")]
     deployment: Option<String>,
     #[command(flatten)]
-    following: Following,
+    pub following: Following,
 }
 
 impl Rollback {
@@ -40,36 +40,42 @@ impl Rollback {
         {
             return rollback_targets::show(&subject, self.following.json, globals).await;
         }
-        let accepted = ask(&subject, deployment).await?;
+        let target = target(&subject, deployment).await?;
+        if deployment.is_none() && !self.following.json {
+            term::words(&format!("going back to {} ({})", target.id, target.image));
+        }
+        let request = RollbackRequest { deployment: Some(target.id) };
+        let accepted = subject.api.post(&routes::app_verb(&subject.app, "rollback"), &request).await?;
         match change::follow(&subject, JobKind::Rollback, &accepted, &self.following, globals.terminal).await? {
             End::Left(code) => Ok(code),
             End::Done(time) => {
-                success(&subject, deployment, &accepted, time.map(took), globals);
+                success(&subject, target.id, &accepted, time.map(took), globals);
                 Ok(ExitCode::SUCCESS)
             }
         }
     }
 }
 
-/// A refusal about an app that the server does not know is that there is no such app: whoever misspelt
-/// its name should not go looking for its deployments.
-async fn ask(subject: &Subject, deployment: Option<DeployId>) -> Result<Accepted, ClientError> {
-    let path = routes::app_verb(&subject.app, "rollback");
-    let refused = match subject.api.post(&path, &RollbackRequest { deployment }).await {
-        Err(error @ ClientError::Refused { .. }) => error,
-        answer => return answer,
+/// The deployment to go back to, looked up before anything changes.
+async fn target(subject: &Subject, wanted: Option<DeployId>) -> Result<Deployment, ClientError> {
+    let mut deployments = rollback_targets::deployments(subject).await?;
+    let wanted = match wanted {
+        Some(id) if deployments.iter().any(|deployment| deployment.id == id && deployment.current) => {
+            return Err(ClientError::ServesAlready { id, restart: subject.command("restart", "") });
+        }
+        Some(id) => Some(id),
+        None => rollback_targets::before(&deployments).map(|deployment| deployment.id),
     };
-    match subject.api.get::<AppStatus>(&routes::app(&subject.app)).await {
-        Err(ClientError::Refused { problem, detail }) if problem.code == Code::NotFound => Err(ClientError::Refused { problem, detail }),
-        _ => Err(refused),
-    }
+    let targets = || subject.command("rollback-targets", "");
+    let Some(id) = wanted else { return Err(ClientError::NothingBefore { app: subject.app.clone(), targets: targets() }) };
+    deployments.retain(|deployment| deployment.id == id);
+    deployments.pop().ok_or_else(|| ClientError::NoTarget { app: subject.app.clone(), id, targets: targets() })
 }
 
-fn success(subject: &Subject, deployment: Option<DeployId>, accepted: &Accepted, time: Option<String>, globals: &Globals) {
-    let back = deployment.map(|id| format!(" to {id}")).unwrap_or_default();
+fn success(subject: &Subject, back: DeployId, accepted: &Accepted, time: Option<String>, globals: &Globals) {
     let id = accepted.deployment.map(|id| format!(" as {id}")).unwrap_or_default();
     let time = time.map(|time| format!(" in {time}")).unwrap_or_default();
-    term::words(&format!("{} `{}` is rolled back{back}{id}{time}", globals.terminal.green("✓"), subject.app));
+    term::words(&format!("{} `{}` is rolled back to {back}{id}{time}", globals.terminal.green("✓"), subject.app));
 }
 
 /// A single word is the deployment when it looks like one.

@@ -4,11 +4,13 @@ use std::process::ExitCode;
 
 use jiff::Timestamp;
 
+use crate::names::DeployId;
 use crate::term;
 use crate::wire::{Deployment, DeploymentState, routes};
 
 use super::Outcome;
 use super::duration::ago;
+use super::error::ClientError;
 use super::subject::{Globals, Subject};
 
 /// List the deployments that an app can go back to
@@ -19,7 +21,7 @@ pub struct RollbackTargets {
     app: Option<String>,
     /// Print one JSON value, a list of deployments
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 impl RollbackTargets {
@@ -29,18 +31,33 @@ impl RollbackTargets {
     }
 }
 
-/// Prints the complete deployments, newest first.
-pub async fn show(subject: &Subject, json: bool, globals: &Globals) -> Outcome {
+/// The complete deployments, newest first.
+pub async fn deployments(subject: &Subject) -> Result<Vec<Deployment>, ClientError> {
     let mut deployments: Vec<Deployment> = subject.api.get(&routes::app_verb(&subject.app, "deployments")).await?;
     deployments.retain(|deployment| deployment.state == DeploymentState::Complete);
     deployments.sort_by_key(|deployment| std::cmp::Reverse(deployment.id));
+    Ok(deployments)
+}
+
+/// Where a rollback goes that names no deployment, of `deployments` newest first: the newest that
+/// repeats nothing and is older than what serves, or than the deployment which that repeats. The
+/// server's own choice follows the same rule.
+pub fn before(deployments: &[Deployment]) -> Option<&Deployment> {
+    let current = deployments.iter().find(|deployment| deployment.current)?;
+    let from = current.repeats.unwrap_or(current.id);
+    deployments.iter().find(|deployment| deployment.id < from && deployment.repeats.is_none())
+}
+
+/// Prints the complete deployments, newest first.
+pub async fn show(subject: &Subject, json: bool, globals: &Globals) -> Outcome {
+    let deployments = deployments(subject).await?;
     if json {
         term::json(&deployments);
         return Ok(ExitCode::SUCCESS);
     }
-    let earlier = deployments.iter().find(|deployment| !deployment.current).map(|deployment| deployment.id);
+    let earlier = before(&deployments).map(|deployment| deployment.id);
     let now = Timestamp::now();
-    let rows = deployments.iter().map(|deployment| row(deployment, now)).collect();
+    let rows = deployments.iter().map(|deployment| row(deployment, earlier, now)).collect();
     term::data(&term::table(&["deployment", "image", "when", "by", "commit", ""], rows));
     match earlier {
         Some(id) => term::words(&globals.terminal.dim(&format!("\nhint: go back with `{}`", subject.command("rollback", &id.to_string())))),
@@ -49,10 +66,11 @@ pub async fn show(subject: &Subject, json: bool, globals: &Globals) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-fn row(deployment: &Deployment, now: Timestamp) -> Vec<String> {
+fn row(deployment: &Deployment, default: Option<DeployId>, now: Timestamp) -> Vec<String> {
     let commit: String = deployment.git_commit.iter().flat_map(|commit| commit.chars().take(10)).collect();
     let remark = match (deployment.current, deployment.repeats) {
         (true, _) => "current".to_owned(),
+        _ if default == Some(deployment.id) => "default".to_owned(),
         (false, Some(id)) => format!("same as {id}"),
         (false, None) => String::new(),
     };

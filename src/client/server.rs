@@ -6,17 +6,24 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
+use crate::config::ConfigError;
 use crate::config::client::{self, Servers};
+use crate::config::server::ServerName;
+use crate::error::chain;
 use crate::paths;
 use crate::secret::Secret;
 use crate::term;
+use crate::wire::{Version, routes};
 
 use super::Outcome;
+use super::address::Address;
+use super::api::{Api, Credential, Origin};
 use super::error::ClientError;
 use super::subject::Globals;
 
 /// Manage the servers that you deploy to
 #[derive(clap::Args)]
+#[command(args = super::hidden(&["config", "server"]))]
 pub struct Server {
     #[command(subcommand)]
     command: Command,
@@ -42,12 +49,12 @@ struct Add {
     #[arg(value_name = "HOST")]
     host: String,
     /// API token, as `haloy admin api token` prints it on the server
-    #[arg(value_name = "TOKEN", required_unless_present = "token_stdin")]
+    #[arg(value_name = "TOKEN")]
     token: Option<String>,
     /// Ask for the token, or read it from standard input: neither the shell's history nor `ps` sees it
     #[arg(long, conflicts_with = "token")]
     token_stdin: bool,
-    /// Replace the token of a server that is known already
+    /// Replace the token of a server that is known already; keep one that the server refuses
     #[arg(long, short)]
     force: bool,
 }
@@ -67,9 +74,13 @@ struct Delete {
 }
 
 impl Server {
-    pub fn run(self, globals: &Globals) -> Outcome {
+    pub fn wants_json(&self) -> bool {
+        matches!(&self.command, Command::List(list) if list.json)
+    }
+
+    pub async fn run(self, globals: &Globals) -> Outcome {
         match self.command {
-            Command::Add(add) => add.run(globals),
+            Command::Add(add) => add.run(globals).await,
             Command::List(list) => list.run(),
             Command::Delete(delete) => delete.run(globals),
         }
@@ -77,20 +88,45 @@ impl Server {
 }
 
 impl Add {
-    fn run(self, globals: &Globals) -> Outcome {
-        let token = match self.token {
-            Some(token) => Secret::new(token),
-            None => read_token()?,
+    async fn run(self, globals: &Globals) -> Outcome {
+        let mut servers = Servers::load(&paths::client_config())?;
+        if let Some(known) = servers.get(&self.host).filter(|_| !self.force) {
+            return Err(ConfigError::ServerExists { host: known.name.to_string() }.into());
+        }
+        let token = match &self.token {
+            Some(token) => Secret::new(token.as_str()),
+            None if self.token_stdin || globals.terminal.interactive => read_token()?,
+            None => return Err(ClientError::TokenMissing { host: self.host }),
         };
-        let server = Servers::load(&paths::client_config())?.add(&self.host, &token, self.force)?;
+        let doubt = self.check(&token).await?;
+        let server = servers.add(&self.host, &token, self.force)?;
+        if let Some(doubt) = doubt {
+            term::words(&globals.terminal.yellow(&format!("warning: it is not checked: {doubt}")));
+        }
         term::words(&format!("{} `{}` is added", globals.terminal.green("✓"), server.name));
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Asks the server once whether it takes the token; why that is not known, when it is not. A server
+    /// that is away may be added: it may still have to be set up.
+    async fn check(&self, token: &Secret) -> Result<Option<String>, ClientError> {
+        let address = match ServerName::parse(&self.host) {
+            Ok(name) if !token.expose().is_empty() => Address::Tcp(name),
+            // The store says what is wrong.
+            _ => return Ok(None),
+        };
+        let api = Api::new(address, Some(Credential { token: token.clone(), origin: Origin::Typed }));
+        match api.glance::<Version>(routes::VERSION).await {
+            Ok(_) => Ok(None),
+            Err(error @ (ClientError::Unauthorized { .. } | ClientError::TokenCharacters { .. })) if !self.force => Err(error),
+            Err(error) => Ok(Some(chain(&error))),
+        }
     }
 }
 
 fn read_token() -> Result<Secret, ClientError> {
     if io::stdin().is_terminal() {
-        return Ok(Secret::new(term::ask("API token:").unwrap_or_default()));
+        return Ok(Secret::new(term::ask_hidden("API token:").unwrap_or_default()));
     }
     let mut text = String::new();
     io::stdin().lock().read_to_string(&mut text).map_err(ClientError::TokenInput)?;

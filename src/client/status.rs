@@ -9,6 +9,7 @@ use crate::term::{self, Terminal};
 use crate::wire::{AppState, AppStatus, DomainSpec, Job, Phase, Replica, ReplicaHealth, routes};
 
 use super::Outcome;
+use super::api::Api;
 use super::change::noun;
 use super::duration::{ago, span};
 use super::subject::{self, Globals, Subject};
@@ -26,7 +27,7 @@ pub struct Status {
     app: Option<String>,
     /// Print one JSON value: the app, or a list of all apps
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 impl Status {
@@ -36,6 +37,7 @@ impl Status {
         }
         let subject = Subject::find(globals, self.app.as_deref())?;
         let status: AppStatus = subject.api.get(&routes::app(&subject.app)).await?;
+        warn_of_engine(&subject.api, globals).await;
         if self.json {
             term::json(&status);
         } else {
@@ -45,7 +47,9 @@ impl Status {
     }
 
     async fn all(self, globals: &Globals) -> Outcome {
-        let apps: Vec<AppStatus> = subject::server(globals)?.get(routes::APPS).await?;
+        let api = subject::server(globals)?;
+        let apps: Vec<AppStatus> = api.get(routes::APPS).await?;
+        warn_of_engine(&api, globals).await;
         if self.json {
             term::json(&apps);
         } else if apps.is_empty() {
@@ -55,6 +59,12 @@ impl Status {
             term::data(&term::table(&["app", "state", "healthy", "deployment", "image", "domains"], rows));
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+async fn warn_of_engine(api: &Api, globals: &Globals) {
+    if let Some(warning) = api.engine_warning().await {
+        term::words(&globals.terminal.yellow(&warning));
     }
 }
 
@@ -127,15 +137,28 @@ fn replicas(status: &AppStatus, now: Timestamp) -> String {
             replica.requests_in_flight.to_string(),
             replica.restarts.to_string(),
             replica.address.clone().unwrap_or_default(),
-            replica.started_at.and_then(|started| span(started, now)).unwrap_or_default(),
+            up(replica, now),
         ]
     };
     let headings = ["replica", "container", "health", "routed", "requests", "restarts", "address", "up"];
     term::table(&headings, status.replicas.iter().map(row).collect())
 }
 
+/// How long it has been running; nothing for one that is not.
+fn up(replica: &Replica, now: Timestamp) -> String {
+    let running = replica.health != ReplicaHealth::Exited && !between_restarts(replica);
+    replica.started_at.filter(|_| running).and_then(|started| span(started, now)).unwrap_or_default()
+}
+
+/// It has exited and is about to be started again: its detail is the end of its last run.
+fn between_restarts(replica: &Replica) -> bool {
+    let exited = replica.detail.as_deref().is_some_and(|detail| detail.starts_with("exit code"));
+    replica.health == ReplicaHealth::Starting && exited
+}
+
 fn health(replica: &Replica) -> String {
     let health = match replica.health {
+        ReplicaHealth::Starting if between_restarts(replica) => "restarting",
         ReplicaHealth::Starting => "starting",
         ReplicaHealth::Healthy => return "healthy".to_owned(),
         ReplicaHealth::Unhealthy => "unhealthy",

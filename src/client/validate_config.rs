@@ -15,13 +15,14 @@ use super::subject::{self, Globals};
 
 /// Check a configuration without deploying it
 #[derive(clap::Args)]
+#[command(args = super::hidden(&["server"]))]
 pub struct ValidateConfig {
     /// Configuration file or its directory
     #[arg(value_name = "CONFIG")]
     file: Option<String>,
     /// Print one JSON value: what was understood, or all mistakes
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 #[derive(Serialize)]

@@ -1,7 +1,6 @@
 //! `version`: of this client and, when it can be reached, of the server.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use serde::Serialize;
 
@@ -13,21 +12,24 @@ use crate::wire::routes;
 use super::Outcome;
 use super::subject::{self, Globals};
 
-/// Longest that the server's answer is waited for.
-const SERVER_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// Print the version of haloy, and of the server when it can be reached
 #[derive(clap::Args)]
 pub struct Version {
     /// Print one JSON value
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 #[derive(Serialize)]
 struct Versions {
-    client: wire::Version,
+    client: Client,
     server: Option<ServerVersion>,
+}
+
+#[derive(Serialize)]
+struct Client {
+    version: &'static str,
+    api: u32,
 }
 
 #[derive(Serialize)]
@@ -40,13 +42,7 @@ struct ServerVersion {
 
 impl Version {
     pub async fn run(self, globals: &Globals) -> Outcome {
-        let client = wire::Version {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            api: routes::API_VERSION,
-            docker: None,
-            https_port: None,
-            http_port: None,
-        };
+        let client = Client { version: env!("CARGO_PKG_VERSION"), api: routes::API_VERSION };
         let versions = Versions { client, server: server_version(globals).await? };
         if self.json {
             term::json(&versions);
@@ -65,11 +61,14 @@ async fn server_version(globals: &Globals) -> Result<Option<ServerVersion>, supe
         Err(_) => return Ok(None),
     };
     let address = api.server();
-    let answer = tokio::time::timeout(SERVER_TIMEOUT, api.get(routes::VERSION)).await;
-    Ok(Some(match answer {
-        Ok(Ok(version)) => ServerVersion { address, version: Some(version), error: None },
-        Ok(Err(error)) => ServerVersion { address, version: None, error: Some(chain(&error)) },
-        Err(_) => ServerVersion { address, version: None, error: Some(format!("no answer within {} s", SERVER_TIMEOUT.as_secs())) },
+    Ok(Some(match api.glance(routes::VERSION).await {
+        Ok(version) => {
+            if let Some(warning) = api.engine_warning().await {
+                term::words(&globals.terminal.yellow(&warning));
+            }
+            ServerVersion { address, version: Some(version), error: None }
+        }
+        Err(error) => ServerVersion { address, version: None, error: Some(chain(&error)) },
     }))
 }
 

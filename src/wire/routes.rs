@@ -4,6 +4,7 @@ use super::job::JobId;
 use crate::names::AppName;
 
 pub const VERSION: &str = "/v1/version";
+pub const HEALTH: &str = "/v1/health";
 pub const APPS: &str = "/v1/apps";
 
 /// Request header of the changes without a body for it: who asks, as a person would say it.

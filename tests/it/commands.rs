@@ -73,6 +73,48 @@ fn status_in_one_glance() {
 }
 
 #[test]
+fn a_replica_that_does_not_run_is_not_up() {
+    let api = FakeApi::start();
+    let mut replicas =
+        [replica(1, "starting", Some("exit code 3")), replica(2, "exited", Some("exit code 1")), replica(3, "unhealthy", Some("HTTP 503"))];
+    replicas.iter_mut().for_each(|replica| replica["started_at"] = json!("2020-01-01T00:00:00Z"));
+    api.on(APP, [Answer::Json(200, status(&replicas))]);
+    let text = home(&api, "").haloy(&["status"]).ok();
+    has(&text, &["restarting: exit code 3", "172.18.0.5:8080\n", "exited: exit code 1", "172.18.0.5:8080\n", "HTTP 503", ":8080  "]);
+}
+
+#[test]
+fn an_engine_that_is_away_is_told() {
+    let api = FakeApi::start();
+    api.on(APP, [Answer::Json(200, two_replicas())])
+        .on("GET /v1/version", [Answer::Json(200, json!({ "version": "9.9.9", "api": 1, "docker": null }))])
+        .on("GET /v1/health", [Answer::Json(200, json!({ "status": "ok", "engine": "down" }))]);
+    let home = home(&api, "");
+    for command in ["status", "version"] {
+        let warning = format!("warning: the Docker Engine of `{}` does not answer", api.address);
+        let run = home.haloy(&[command]);
+        has(&run.stderr, &[&warning]);
+        run.ok();
+    }
+    api.on("GET /v1/health", [Answer::Json(200, json!({ "status": "ok", "engine": "up" }))]);
+    assert_eq!(home.haloy(&["status"]).stderr, "");
+}
+
+#[test]
+fn logs_that_find_nothing_say_so() {
+    let api = FakeApi::start();
+    let mut stopped = status(&[]);
+    api.on(LOGS, [Answer::Events(vec![], End::Close)]).on(APP, [Answer::Json(200, stopped.clone())]);
+    let home = home(&api, "");
+    assert_eq!(home.haloy(&["logs"]).stderr, "`shop` has no containers\n");
+    stopped["state"] = json!("stopped");
+    api.on(APP, [Answer::Json(200, stopped)]);
+    assert_eq!(home.haloy(&["logs"]).stderr, "`shop` is stopped, and its containers are gone\n");
+    api.on(APP, [Answer::Json(200, two_replicas())]);
+    assert_eq!(home.haloy(&["logs"]).stderr, "the containers of `shop` have printed nothing\n");
+}
+
+#[test]
 fn logs_name_the_replica_when_there_are_several() {
     let api = FakeApi::start();
     let lines = || Answer::Events(vec![log_line(1, "one\r\n"), ": keep-alive\n\n".to_owned(), log_line(2, "two: ä")], End::Close);
@@ -127,7 +169,8 @@ fn logs_of_a_failed_deployment_are_with_its_job() {
     assert!(api.received_on(LOGS)[1].line.contains("follow=false"), "it will never say more");
     assert!(api.received_on("GET /v1/jobs")[0].line.contains("?app=shop"));
     has(&home.haloy(&["logs", "--deployment", "20260101000000"]).stderr, &["`shop` has no containers of deployment 20260101000000"]);
-    assert_eq!(home.haloy(&["logs", "--deployment", "20261121093000"]).stderr, "", "its containers are there, and silent");
+    let silent = home.haloy(&["logs", "--deployment", "20261121093000"]).stderr;
+    assert_eq!(silent, "the containers of deployment 20261121093000 have printed nothing\n");
 }
 
 #[test]
@@ -241,7 +284,16 @@ fn rollback_targets_are_what_one_can_go_back_to() {
     api.on("GET /v1/apps/shop/deployments", [deployments()]);
     let home = home(&api, "");
     let run = home.haloy(&["rollback-targets"]);
-    has(&run.stdout, &["DEPLOYMENT", "20261121093000", "ada@laptop  0123456789  current", "20261119093000  ghcr.io/ada/shop:v2"]);
+    has(
+        &run.stdout,
+        &[
+            "DEPLOYMENT",
+            "20261121093000",
+            "ada@laptop  0123456789  current",
+            "20261119093000  ghcr.io/ada/shop:v2",
+            "0123456789  default\n",
+        ],
+    );
     // Repeated by a rollback or by a restart: the server does not say by which.
     has(&run.stdout, &["20261118093000", "same as 20261117093000\n"]);
     assert!(!run.stdout.contains("20261120093000"), "a failed deployment is no target");
@@ -257,8 +309,9 @@ fn rollback_targets_are_what_one_can_go_back_to() {
 #[test]
 fn rollback_in_every_form() {
     let api = FakeApi::start();
-    api.on("POST /v1/apps/shop/rollback", [accepted(7, 0)]).on(EVENTS, [done()]);
+    api.on("POST /v1/apps/shop/rollback", [accepted(7, 0)]).on(EVENTS, [done()]).on("GET /v1/apps/shop/deployments", [deployments()]);
     let home = home(&api, "");
+    has(&home.haloy(&["rollback"]).stderr, &["going back to 20261119093000 (ghcr.io/ada/shop:v2)\n"]);
     let run = home.haloy(&["rollback", "20261119093000"]);
     has(&run.stderr, &["✓ `shop` is rolled back to 20261119093000 as 20261121093000 in 1.5 s"]);
     run.ok();
@@ -272,16 +325,36 @@ fn rollback_in_every_form() {
     }
     let asked: Vec<Value> =
         api.received_on("POST /v1/apps/shop/rollback").into_iter().map(|request| request.body["deployment"].clone()).collect();
-    assert_eq!(asked, [json!("20261119093000"), json!("20261119093000"), json!("20261119093000"), Value::Null, Value::Null]);
+    assert_eq!(asked, vec![json!("20261119093000"); 6], "what was announced is what is asked for");
     has(&home.haloy(&["rollback", "haloy.yaml", "yesterday"]).fails(2), &["deployment id `yesterday` is not valid: it has 14 digits"]);
-    api.on(
-        "POST /v1/apps/shop/rollback",
-        [problem(409, "conflict", "`shop` has no earlier deployment", Some("see `haloy rollback-targets`"))],
-    );
-    api.on(APP, [Answer::Json(200, two_replicas())]);
-    has(&home.haloy(&["rollback"]).fails(1), &["error: `shop` has no earlier deployment", "hint: see `haloy rollback-targets`"]);
-    api.on(APP, [problem(404, "not_found", "there is no app `shop`", Some("deploy it with `haloy deploy`"))]);
+    has(&home.haloy(&["rollback", "20261120093000"]).fails(1), &["has no deployment 20261120093000", "hint: `haloy rollback-targets`"]);
+    let current = home.haloy(&["rollback", "20261121093000"]).fails(2);
+    assert_eq!(current, "error: `20261121093000` serves already\n\nhint: `haloy restart` makes new containers of it\n");
+    assert_eq!(api.received_on("POST /v1/apps/shop/rollback").len(), 6, "nothing is asked for in vain");
+    api.on("POST /v1/apps/shop/rollback", [problem(409, "conflict", "a domain is taken", Some("see `haloy status`"))]);
+    has(&home.haloy(&["rollback"]).fails(1), &["error: a domain is taken", "hint: see `haloy status`"]);
+    api.on("GET /v1/apps/shop/deployments", [problem(404, "not_found", "there is no app `shop`", Some("deploy it with `haloy deploy`"))]);
     assert_eq!(home.haloy(&["rollback"]).fails(1), "error: there is no app `shop`\n\nhint: deploy it with `haloy deploy`\n");
+}
+
+#[test]
+fn a_rollback_goes_on_from_where_the_last_one_led() {
+    let api = FakeApi::start();
+    let deployment = |id: &str, repeats: Option<&str>, current: bool| {
+        json!({
+            "id": id, "state": "complete", "image": "shop:v1", "image_id": null, "created_at": "2026-11-21T09:30:00Z",
+            "performer": null, "git_commit": null, "repeats": repeats, "current": current,
+        })
+    };
+    let (first, second) = (deployment("20261101000000", None, false), deployment("20261102000000", None, false));
+    let back_at = |origin| deployment("20261103000000", Some(origin), true);
+    let home = home(&api, "");
+    api.on("GET /v1/apps/shop/deployments", [Answer::Json(200, json!([first, second, back_at("20261102000000")]))]);
+    has(&home.haloy(&["rollback-targets"]).stderr, &["hint: go back with `haloy rollback 20261101000000`"]);
+    api.on("GET /v1/apps/shop/deployments", [Answer::Json(200, json!([first, second, back_at("20261101000000")]))]);
+    let error = home.haloy(&["rollback"]).fails(1);
+    has(&error, &["error: `shop` has no earlier deployment to go back to", "hint: `haloy rollback-targets` shows all deployments"]);
+    assert_eq!(home.haloy(&["rollback-targets"]).stderr, "`shop` has no earlier deployment to go back to\n");
 }
 
 #[test]

@@ -67,6 +67,36 @@ fn a_deploy_shows_its_phases_and_where_the_app_is() {
 }
 
 #[test]
+fn the_address_has_the_port_that_the_server_serves_on() {
+    let api = FakeApi::start();
+    let version = |https: u16, http: u16| Answer::Json(200, json!({ "version": "1", "api": 1, "https_port": https, "http_port": http }));
+    api.on(DEPLOY, [accepted(7, 0)]).on(EVENTS, [success()]).on("GET /v1/version", [version(8443, 8080)]);
+    has(&home(&api, "").haloy(&["deploy"]).stderr, &["is deployed", "  https://shop.example.com:8443\n"]);
+    has(&home(&api, "tls: off\n").haloy(&["deploy"]).stderr, &["is deployed", "  http://shop.example.com:8080\n"]);
+    api.on("GET /v1/version", [version(443, 80)]);
+    has(&home(&api, "").haloy(&["deploy"]).stderr, &["is deployed", "  https://shop.example.com\n"]);
+}
+
+#[test]
+fn errors_are_json_for_those_who_asked_for_json() {
+    let api = FakeApi::start();
+    let home = home(&api, "");
+    home.haloy(&["server", "add", &api.address, "haloy_wrong", "--force"]).ok();
+    for command in [&["deploy"][..], &["status"], &["logs"], &["rollback"], &["rollback-targets"], &["restart"], &["attach", "7"]] {
+        let run = home.haloy(&[command, &["--json"]].concat());
+        let error = run.json();
+        has(error["error"].as_str().unwrap_or_default(), &["refused the token from `HALOY_API_TOKEN_", "the token is not known"]);
+        has(error["hint"].as_str().unwrap_or_default(), &["haloy server add"]);
+        assert_eq!(error["exit_code"], 1);
+        has(&run.fails(1), &["error: "]);
+    }
+    home.write("haloy.yaml", "name: shop\n");
+    assert_eq!(home.haloy(&["deploy", "--json"]).json()["exit_code"], 2);
+    let admin = home.haloy(&["admin", "api", "token", "--config-dir", "nowhere", "--json"]);
+    has(admin.json()["hint"].as_str().unwrap_or_default(), &["haloy admin init --config-dir nowhere"]);
+}
+
+#[test]
 fn the_configuration_may_be_named_in_every_way() {
     let api = FakeApi::start();
     api.on(DEPLOY, [accepted(7, 0)]).on(EVENTS, [success()]);
@@ -191,9 +221,7 @@ fn a_wrong_token_is_found_before_hooks_run() {
         &[
             &format!("error: `{}` refused the token from `HALOY_API_TOKEN_127_0_0_1_", api.address),
             "caused by: the token is not known",
-            "hint:",
-            "haloy server add",
-            "--force",
+            &format!("hint: run `haloy admin api token` on the server, then here `haloy server add {} --token-stdin --force`", api.address),
         ],
     );
     assert!(!error.contains("haloy_wrong"), "a token is never shown");

@@ -76,6 +76,11 @@ fn help_shows_all_programs_and_examples() {
     }
     let deploy = home.haloy(&["deploy", "-h"]).ok();
     has(&deploy, &["-c, --config <PATH>", "--no-logs", "--detach", "-s, --server <SERVER>", "--json"]);
+    for command in ["completion", "server", "daemon"] {
+        let text = home.haloy(&["help", command]).ok();
+        assert!(!text.contains("--config <") && !text.contains("--server <"), "they mean nothing there: {text}");
+    }
+    assert!(!home.haloy(&["validate-config", "--help"]).ok().contains("--server"));
     has(&home.haloy(&["help", "daemon"]).ok(), &["`haloy daemon --help`"]);
     assert!(!help.contains('\u{1b}'), "no colour where no terminal is");
 }

@@ -43,6 +43,8 @@ fn servers_are_added_listed_and_deleted() {
     let list = home.haloy(&["server", "list"]).ok();
     has(&list, &["SERVER", "TOKEN", "haloy.example.com  set", "HALOY_API_TOKEN_HALOY_EXAMPLE_COM", "localhost          set"]);
     assert!(!list.contains("haloy_one"), "tokens are never listed");
+    has(&home.haloy(&["server", "list", "--help"]).ok(), &["Usage: haloy server list [OPTIONS]\n", "--json", "--help"]);
+    assert!(!home.haloy(&["server", "add", "--help"]).ok().contains("--config"), "it means nothing there");
     assert_eq!(home.haloy(&["server", "list", "--json"]).json()[0]["has_token"], true);
 
     has(&home.haloy(&["server", "add", "localhost", "haloy_three"]).fails(2), &["`localhost` is already known", "--force"]);
@@ -52,7 +54,10 @@ fn servers_are_added_listed_and_deleted() {
     assert!(!home.read(".config/haloy/.env").contains("haloy_three"));
     has(&home.haloy(&["server", "delete", "localhost"]).fails(2), &["`localhost` is not known", "known servers: haloy.example.com"]);
     has(&home.haloy(&["server", "add", "a b", "haloy_x"]).fails(2), &["`a b` is not a server"]);
-    has(&home.haloy(&["server", "add", "localhost"]).fails(2), &["<TOKEN>"]);
+    has(
+        &home.haloy(&["server", "add", "localhost"]).fails(2),
+        &["no API token for `localhost` is given", "`haloy server add localhost --token-stdin`"],
+    );
     has(&home.haloy_reads("", &["server", "add", "other", "--token-stdin"]).fails(2), &["token"]);
 }
 
@@ -61,7 +66,7 @@ fn the_token_of_the_configuration_comes_first() {
     let api = FakeApi::start();
     let home = Home::new();
     home.write("haloy.yaml", &config(&format!("server: {}\napi_token:\n  from:\n    env: SHOP_TOKEN\n", api.address)));
-    home.haloy(&["server", "add", &api.address, "haloy_added"]).ok();
+    home.haloy(&["server", "add", &api.address, "haloy_added", "--force"]).ok();
     home.write(".env", &format!("SHOP_TOKEN={TOKEN}\n"));
     home.haloy(&["status"]);
     assert_eq!(asked_with(&api), format!("Bearer {TOKEN}"));
@@ -87,7 +92,7 @@ fn the_token_of_the_configuration_is_for_its_own_server_alone() {
         assert!(!error.contains("api_token"), "the file has nothing to say about another server: {error}");
     }
     assert!(api.received().is_empty(), "no other server may see it");
-    home.haloy(&["server", "add", &api.address, "haloy_added"]).ok();
+    home.haloy(&["server", "add", &api.address, "haloy_added", "--force"]).ok();
     home.haloy(&["status", "--server", &api.address]);
     assert_eq!(asked_with(&api), "Bearer haloy_added");
     // A file that names no server leaves it to the user whose token it is.
@@ -132,6 +137,25 @@ fn a_missing_token_says_where_it_was_looked_for() {
          then here `haloy server add haloy.example.com --token-stdin --force`",
     ];
     has(&home.haloy(&["deploy"]).fails(2), &expected);
+}
+
+#[test]
+fn a_token_is_tried_before_it_is_stored() {
+    let api = FakeApi::start();
+    api.on(VERSION, [version()]);
+    let home = Home::new();
+    let error = home.haloy(&["server", "add", &api.address, "haloy_wrong"]).fails(1);
+    has(&error, &[&format!("error: `{}` refused the token from you", api.address), "caused by: the token is not known", "hint: "]);
+    assert!(!home.path().join(".config/haloy/.env").exists(), "nothing is stored");
+    let run = home.haloy(&["server", "add", &api.address, "haloy_wrong", "--force"]);
+    has(&run.stderr, &["warning: it is not checked: `", "refused the token", "is added"]);
+    run.ok();
+    let run = home.haloy(&["server", "add", &api.address, TOKEN, "--force"]);
+    assert_eq!(run.stderr, format!("✓ `{}` is added\n", api.address));
+    let address = FakeApi::start().address.clone();
+    let run = home.haloy(&["server", "add", &address, TOKEN]);
+    has(&run.stderr, &["warning: it is not checked: could not connect to `", "is added"]);
+    run.ok();
 }
 
 #[test]

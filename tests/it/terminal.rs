@@ -1,7 +1,7 @@
 //! What only a person at a terminal sees: colour, moving progress, questions.
 
 use crate::deploy::home;
-use crate::fake_api::{Answer, End, FakeApi, accepted, phase};
+use crate::fake_api::{Answer, End, FakeApi, TOKEN, accepted, phase};
 use crate::program::{Home, binary, has};
 use crate::terminal_support::OnTerminal;
 
@@ -77,10 +77,14 @@ fn help_is_coloured_on_a_terminal_alone() {
 #[test]
 fn a_token_is_asked_for() {
     let home = Home::new();
-    let mut add = start(&home, &["server", "add", "localhost", "--token-stdin"]);
-    add.shows("API token:");
-    add.types("haloy_typed\n");
-    let (code, screen) = add.end();
-    assert_eq!(code, Some(0), "{screen}");
-    has(&home.read(".config/haloy/.env"), &["HALOY_API_TOKEN_LOCALHOST=haloy_typed\n"]);
+    let api = FakeApi::start();
+    for more in [&[][..], &["--token-stdin", "--force"]] {
+        let mut add = start(&home, &[&["server", "add", &api.address], more].concat());
+        add.shows("API token:");
+        add.types(&format!("{TOKEN}\n"));
+        let (code, screen) = add.end();
+        assert_eq!(code, Some(0), "{screen}");
+        assert!(!screen.contains(TOKEN), "a token is not shown: {screen}");
+    }
+    has(&home.read(".config/haloy/.env"), &["HALOY_API_TOKEN_127_0_0_1_", &format!("={TOKEN}\n")]);
 }

@@ -108,6 +108,8 @@ fn attach_finds_the_apps_job() {
         has(&run.stderr, &["job 7: deployment of `shop`", "checking health", "✓ `shop` is deployed in 1.5 s"]);
         run.ok();
     }
+    let other = home.haloy(&["attach", "blog", "7"]).fails(2);
+    assert_eq!(other, "error: job 7 is of `shop`, not of `blog`\n\nhint: watch it with `haloy attach shop 7`\n");
     has(&home.haloy(&["attach", "shop", "seven"]).fails(2), &["`seven` is not a job number"]);
     api.on("GET /v1/apps/shop", [status(serde_json::Value::Null)]);
     has(&home.haloy(&["attach"]).fails(1), &["`shop` has had no job yet"]);
