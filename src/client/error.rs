@@ -116,9 +116,9 @@ pub enum ClientError {
     TokenMissing { host: String },
     #[error("`{id}` serves already")]
     ServesAlready { id: DeployId, restart: String },
-    #[error("`{app}` has no earlier deployment to go back to")]
+    #[error("app `{app}` has no earlier deployment to go back to")]
     NothingBefore { app: AppName, targets: String },
-    #[error("`{app}` has no deployment {id} to go back to")]
+    #[error("app `{app}` has no deployment {id} to go back to")]
     NoTarget { app: AppName, id: DeployId, targets: String },
     #[error("`{app}` has had no job yet")]
     NoJob { app: AppName },
@@ -220,7 +220,7 @@ impl Report for ClientError {
             Self::OtherApp { job, app, .. } => format!("watch it with `haloy attach {app} {job}`"),
             Self::TokenMissing { host } => format!("pipe it into `haloy server add {host} --token-stdin`"),
             Self::ServesAlready { restart, .. } => format!("`{restart}` makes new containers of it"),
-            Self::NoTarget { targets, .. } => format!("`{targets}` shows what there is"),
+            Self::NoTarget { targets, .. } => format!("run `{targets}` to see what is there"),
             Self::NothingBefore { targets, .. } => format!("`{targets}` shows all deployments; to go to a newer one, name it"),
             Self::GaveUp { attach, .. } => format!("run `{attach}`"),
             _ => return None,

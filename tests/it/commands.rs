@@ -327,7 +327,10 @@ fn rollback_in_every_form() {
         api.received_on("POST /v1/apps/shop/rollback").into_iter().map(|request| request.body["deployment"].clone()).collect();
     assert_eq!(asked, vec![json!("20261119093000"); 6], "what was announced is what is asked for");
     has(&home.haloy(&["rollback", "haloy.yaml", "yesterday"]).fails(2), &["deployment id `yesterday` is not valid: it has 14 digits"]);
-    has(&home.haloy(&["rollback", "20261120093000"]).fails(1), &["has no deployment 20261120093000", "hint: `haloy rollback-targets`"]);
+    has(
+        &home.haloy(&["rollback", "20261120093000"]).fails(1),
+        &["app `shop` has no deployment 20261120093000", "hint: run `haloy rollback-targets` to see"],
+    );
     let current = home.haloy(&["rollback", "20261121093000"]).fails(2);
     assert_eq!(current, "error: `20261121093000` serves already\n\nhint: `haloy restart` makes new containers of it\n");
     assert_eq!(api.received_on("POST /v1/apps/shop/rollback").len(), 6, "nothing is asked for in vain");
@@ -353,7 +356,7 @@ fn a_rollback_goes_on_from_where_the_last_one_led() {
     has(&home.haloy(&["rollback-targets"]).stderr, &["hint: go back with `haloy rollback 20261101000000`"]);
     api.on("GET /v1/apps/shop/deployments", [Answer::Json(200, json!([first, second, back_at("20261101000000")]))]);
     let error = home.haloy(&["rollback"]).fails(1);
-    has(&error, &["error: `shop` has no earlier deployment to go back to", "hint: `haloy rollback-targets` shows all deployments"]);
+    has(&error, &["error: app `shop` has no earlier deployment to go back to", "hint: `haloy rollback-targets` shows all deployments"]);
     assert_eq!(home.haloy(&["rollback-targets"]).stderr, "`shop` has no earlier deployment to go back to\n");
 }
 
