@@ -84,7 +84,7 @@ impl Report for ConfigError {
             Self::ServerExists { host } => format!("replace its token with `haloy server add {host} TOKEN --force`"),
             Self::ServerUnknown { known, .. } if known.is_empty() => "add one with `haloy server add HOST TOKEN`".to_owned(),
             Self::ServerUnknown { known, .. } => format!("known servers: {}", known.join(", ")),
-            Self::TokenText => "paste the token as `haloyadm api token` printed it".to_owned(),
+            Self::TokenText => "paste the token as `haloy admin api token` printed it".to_owned(),
             Self::TooLarge { .. } | Self::NotText { .. } | Self::Invalid { .. } | Self::File(_) => return None,
         };
         Some(hint)

@@ -82,7 +82,7 @@ pub async fn require_token(State(context): State<Context>, request: Request, nex
         None => "an API token is needed",
     };
     body::discard(request).await;
-    let hint = "run `haloyadm api token` on the server, then `haloy server add` here with what it prints";
+    let hint = "run `haloy admin api token` on the server, then `haloy server add SERVER --token-stdin --force` here with what it prints";
     Err(Refusal::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, title).hint(hint))
 }
 

@@ -174,7 +174,7 @@ fn tokens() {
             let answer = haloyd.ask("GET", path, Some(wrong), "");
             refused(&haloyd, &token, &answer, 401);
             assert!(answer.head.to_ascii_lowercase().contains("www-authenticate: bearer"), "{answer:?}");
-            assert!(answer.json()["hint"].as_str().is_some_and(|hint| hint.contains("haloyadm api token")), "{answer:?}");
+            assert!(answer.json()["hint"].as_str().is_some_and(|hint| hint.contains("haloy admin api token")), "{answer:?}");
         }
     }
     for path in guarded {

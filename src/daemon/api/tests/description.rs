@@ -90,7 +90,7 @@ async fn every_guarded_route_wants_a_right_token() {
             let problem = answer.problem(401);
             assert_eq!(problem.code, Code::Unauthorized, "{method} {path}");
             assert_eq!(answer.header("www-authenticate"), "Bearer");
-            assert!(problem.hint.is_some_and(|hint| hint.contains("haloyadm api token") && hint.contains("haloy server add")));
+            assert!(problem.hint.is_some_and(|hint| hint.contains("haloy admin api token") && hint.contains("haloy server add")));
             guarded += 1;
         }
         if !is_guarded {
