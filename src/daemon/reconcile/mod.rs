@@ -285,9 +285,7 @@ impl Reconciler {
         self.nudge.notify_one();
         Ok(())
     }
-}
 
-impl Reconciler {
     /// The last part of `stop --remove-volumes`. The engine may take its time.
     fn remove_volumes(&mut self, turn: &Turn<'_>, job: ActiveJob) {
         let (executor, app) = (self.executor.clone(), turn.app.app.clone());

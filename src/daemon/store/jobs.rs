@@ -164,7 +164,7 @@ pub(super) fn enter(db: &Connection, job: JobId, phase: Phase) -> Result<(), Sto
 pub(super) fn finish(db: &Connection, job: JobId, app: &AppName, phase: Phase) -> Result<(), StoreError> {
     let failed = query("finish a job");
     enter(db, job, phase)?;
-    db.execute("UPDATE jobs SET finished_at = ?2 WHERE id = ?1", params![job, now()]).map_err(failed)?;
+    db.execute("UPDATE jobs SET finished_at = ?2 WHERE id = ?1 AND finished_at IS NULL", params![job, now()]).map_err(failed)?;
     db.execute(
         "DELETE FROM jobs WHERE app = ?1 AND finished_at IS NOT NULL
          AND id NOT IN (SELECT id FROM jobs WHERE app = ?1 ORDER BY id DESC LIMIT ?2)",
