@@ -53,6 +53,10 @@ fn direct(exchange: &Exchange, request: &Request<Incoming>) -> Result<Way, Fault
         return Err(Fault::Malformed("The target's scheme is neither http nor https."));
     }
     let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    if target.starts_with('?') && request.version() == Version::HTTP_2 {
+        // RFC 9113 §8.3.1; in HTTP/1 it is the rest of an absolute target, which may have no path.
+        return Err(Fault::Malformed("The path does not begin with a slash."));
+    }
     let table = client.worker.table();
     let wants_https = |route: &Route| route.policy.redirect_to_https && client.worker.https_port.is_some();
     match table.find(authority.map_or("", |authority| authority.host), uri.path()) {

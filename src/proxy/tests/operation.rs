@@ -170,6 +170,33 @@ fn clients_beyond_the_limit_wait() {
 }
 
 #[test]
+fn clients_of_both_families_are_served_and_named() {
+    let app = App::named("shop");
+    let any: std::net::SocketAddr = (std::net::Ipv6Addr::UNSPECIFIED, 0).into();
+    let Ok(listeners) = Listeners::bind(&[any], &[], 1) else {
+        assert!(std::net::TcpListener::bind("[::1]:0").is_err(), "this machine has IPv6");
+        return;
+    };
+    let port = listeners.http_addrs()[0].port();
+    let settings = Settings { workers: 1, ..Settings::default() };
+    let snapshot = shop(&[app.address]);
+    let proxy = Proxy::start(listeners, settings, std::sync::Arc::new(snapshot)).expect("start");
+    let v6 = std::net::SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, port));
+    for (address, name, forwarded) in [
+        (v6, "::1", "for=\"[::1]\";host=\"shop.example\";proto=http"),
+        // Over the same socket: it is an IPv4 client for everybody who is told.
+        (([127, 0, 0, 1], port).into(), "127.0.0.1", "for=127.0.0.1;host=\"shop.example\";proto=http"),
+    ] {
+        assert_eq!(Wire::connect(address).get("shop.example", "/").text(), "shop");
+        let seen = app.last();
+        assert_eq!((seen.all("x-forwarded-for"), seen.all("x-real-ip"), seen.all("forwarded")), (vec![name], vec![name], vec![forwarded]));
+    }
+    let literal = Wire::connect(v6).get(&format!("[::1]:{port}"), "/");
+    assert_eq!(literal.status(), 404, "an address is a host like another, which nobody has");
+    proxy.stop(Duration::ZERO);
+}
+
+#[test]
 fn a_taken_port_is_an_error_with_a_hint() {
     use crate::error::Report as _;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");

@@ -118,6 +118,13 @@ async fn text(response: http::Response<Incoming>) -> String {
     String::from_utf8(response.into_body().collect().await.expect("body").to_bytes().to_vec()).expect("text")
 }
 
+/// Waits until the value is what is expected, without holding up the client.
+async fn until<T: PartialEq>(expected: T, mut value: impl FnMut() -> T) {
+    while value() != expected {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
 /// Runs a test's client on a small runtime.
 fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
@@ -171,6 +178,71 @@ fn many_streams_share_one_connection() {
     });
     assert_eq!(running.metric("haloy_proxy_requests_total{route=\"shop\",status=\"2xx\",version=\"2\"}"), Some(50.0));
     assert_eq!(running.metric("haloy_proxy_connections_total"), Some(1.0));
+}
+
+#[test]
+fn streams_beyond_the_limit_wait_for_those_before_them() {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let app = App::raw(move |mut wire, _| {
+        while wire.message().is_some() {
+            wait.lock().expect("lock").recv().expect("go");
+            wire.send(ok("done"));
+        }
+    });
+    let (snapshot, roots) = secure_shop(&[app.address]);
+    let limits = Limits { streams: 2, ..Limits::default() };
+    let running = Running::with(Settings { workers: 1, limits, ..Settings::default() }, snapshot);
+    run(async {
+        let mut client = http2(&running, client_config(roots, &["h2"])).await;
+        // The limit comes with the settings, which precede any answer.
+        go.send(()).expect("go");
+        let first = client.send_request(request("GET", "/").body(empty()).expect("request")).await.expect("response");
+        assert_eq!(text(first).await, "done");
+        let answers: Vec<_> = (0..4)
+            .map(|_| {
+                let mut client = client.clone();
+                tokio::spawn(async move {
+                    let get = request("GET", "/").body(empty()).expect("request");
+                    text(client.send_request(get).await.expect("response")).await
+                })
+            })
+            .collect();
+        until(2, || running.in_flight("shop-0")).await;
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        assert_eq!(running.in_flight("shop-0"), 2, "the others are not sent");
+        (0..4).for_each(|_| go.send(()).expect("go"));
+        for answer in answers {
+            assert_eq!(answer.await.expect("task"), "done");
+        }
+    });
+}
+
+#[test]
+fn a_draining_proxy_serves_the_streams_that_are_under_way() {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let app = App::raw(move |mut wire, _| {
+        while wire.message().is_some() {
+            wait.lock().expect("lock").recv().expect("go");
+            wire.send(ok("done"));
+        }
+    });
+    let (snapshot, roots) = secure_shop(&[app.address]);
+    let mut running = Running::start(snapshot);
+    run(async {
+        let mut client = http2(&running, client_config(roots, &["h2"])).await;
+        let slow = tokio::spawn(client.send_request(request("GET", "/").body(empty()).expect("request")));
+        until(1, || running.in_flight("shop-0")).await;
+        let proxy = running.proxy.take().expect("running");
+        let stopping = std::thread::spawn(move || proxy.stop(SOON));
+        until(false, || std::net::TcpStream::connect(running.https).is_ok()).await;
+        assert!(!slow.is_finished());
+        go.send(()).expect("go");
+        assert_eq!(text(slow.await.expect("task").expect("response")).await, "done");
+        until(true, || stopping.is_finished()).await;
+        assert!(client.ready().await.is_err());
+    });
 }
 
 #[test]

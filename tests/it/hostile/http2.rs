@@ -272,6 +272,20 @@ fn rapid_resets_are_ended() {
 }
 
 #[test]
+fn a_daemon_that_stops_says_goaway() {
+    let front = Front::start();
+    let mut peer = Peer::connect(front.haloyd.https);
+    peer.says(&headers(1, END_STREAM, &request("GET", "/good", &[])));
+    assert_eq!(peer.hears(settled(1)).statuses, [(1, 200)]);
+    let stopping = std::thread::spawn(|| front.survives());
+    let reply = peer.hears(|reply| reply.goaway.is_some());
+    assert_eq!((reply.goaway, reply.closed), (Some(0), false), "{reply:?}");
+    let reply = peer.hears(|reply| reply.closed);
+    assert!(reply.closed, "{reply:?}");
+    assert_eq!(stopping.join().expect("stopped").requests, ["GET /before", "GET /good", "GET /after"]);
+}
+
+#[test]
 fn a_refused_stream_costs_no_other_one() {
     let front = Front::start();
     let mut peer = Peer::connect(front.haloyd.https);
