@@ -170,6 +170,24 @@ fn clients_beyond_the_limit_wait() {
 }
 
 #[test]
+fn a_free_place_is_for_whoever_wants_it() {
+    let app = App::named("shop");
+    let limits = Limits { connections: 1, ..Limits::default() };
+    let timeouts = Timeouts { keep_alive: Duration::from_millis(100), ..Timeouts::default() };
+    crate::crypto::install_provider();
+    let any = [([127, 0, 0, 1], 0).into(), ([127, 0, 0, 1], 0).into()];
+    let listeners = Listeners::bind(&any, &[], 1).expect("bind");
+    let ports = listeners.http_addrs();
+    let settings = Settings { workers: 1, limits, timeouts, ..Settings::default() };
+    let proxy = Proxy::start(listeners, settings, std::sync::Arc::new(shop(&[app.address]))).expect("start");
+    // While the one client is served both listeners wait; then it is always the first's turn.
+    for port in [0, 0, 0, 1, 1, 1] {
+        assert_eq!(Wire::connect(ports[port]).get("shop.example", "/").status(), 200);
+    }
+    proxy.stop(Duration::ZERO);
+}
+
+#[test]
 fn clients_of_both_families_are_served_and_named() {
     let app = App::named("shop");
     let any: std::net::SocketAddr = (std::net::Ipv6Addr::UNSPECIFIED, 0).into();
