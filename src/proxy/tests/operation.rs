@@ -83,14 +83,18 @@ fn stopping_cuts_what_does_not_end_in_time() {
         wire.message();
         wire.rest();
     });
-    let mut running = Running::start(shop(&[app.address]));
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let log = dir.path().join("access.log");
+    let settings = Settings { workers: 1, access_log: Some(log.clone()), ..Settings::default() };
+    let mut running = Running::with(settings, shop(&[app.address]));
     let mut client = running.connect();
-    client.send("GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n");
+    client.send("GET /cut HTTP/1.1\r\nHost: shop.example\r\n\r\n");
     eventually(1, || running.in_flight("shop-0"));
     let begun = Instant::now();
     running.proxy.take().expect("running").stop(Duration::from_millis(200));
     assert!(begun.elapsed() < SOON / 2);
     assert_eq!(client.rest(), b"");
+    assert!(std::fs::read_to_string(log).expect("log").contains("\"path\":\"/cut\""), "the log knows of it");
 }
 
 #[test]
