@@ -67,6 +67,13 @@ impl AccessLog {
     }
 }
 
+/// Requests that a stopping worker cuts end after its last flush.
+impl Drop for AccessLog {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
 /// Opens the log and starts its writer, which ends when every sender is gone.
 pub(super) fn start(path: &Path) -> Result<(SyncSender<Vec<u8>>, JoinHandle<()>), ProxyError> {
     let mut log = LogFile::open(path).map_err(|source| ProxyError::AccessLog { path: path.to_owned(), source })?;

@@ -90,14 +90,14 @@ pub(super) type PerWorker<T> = Arc<[T]>;
 pub(super) struct Registry {
     pub workers: PerWorker<WorkerCounters>,
     routes: Mutex<BTreeMap<String, PerWorker<RouteCounters>>>,
-    backends: Mutex<Backends>,
+    backends: Mutex<HashMap<BackendId, Enrolled>>,
 }
 
-#[derive(Debug, Default)]
-struct Backends {
-    counters: HashMap<BackendId, PerWorker<BackendCounters>>,
-    /// Those of the snapshot before: a worker that did not adopt the new one may still choose them.
-    previous: HashSet<BackendId>,
+#[derive(Debug)]
+struct Enrolled {
+    /// The last generation that named it: a worker that serves this one still may choose it.
+    named_in: u64,
+    counters: PerWorker<BackendCounters>,
 }
 
 fn per_worker<T: Default>(workers: usize) -> PerWorker<T> {
@@ -109,8 +109,14 @@ impl Registry {
         Self { workers: per_worker(workers), routes: Mutex::default(), backends: Mutex::default() }
     }
 
-    /// The counters of the snapshot's routes (in its order) and backends; forgets backends that are gone and idle.
-    pub(super) fn enroll(&self, snapshot: &Snapshot) -> (Vec<PerWorker<RouteCounters>>, HashMap<BackendId, PerWorker<BackendCounters>>) {
+    /// The counters of the snapshot's routes (in its order) and backends; forgets backends that are idle and that no worker
+    /// can choose any more. `generation` is the snapshot's, `adopted` the oldest that a worker serves.
+    pub(super) fn enroll(
+        &self,
+        snapshot: &Snapshot,
+        generation: u64,
+        adopted: u64,
+    ) -> (Vec<PerWorker<RouteCounters>>, HashMap<BackendId, PerWorker<BackendCounters>>) {
         let count = self.workers.len();
         let mut routes = locked(&self.routes);
         let by_route =
@@ -118,17 +124,18 @@ impl Registry {
         let mut backends = locked(&self.backends);
         let current: HashSet<BackendId> =
             snapshot.routes.iter().flat_map(|route| &route.groups).flat_map(|group| &group.backends).map(|b| b.id.clone()).collect();
-        let previous = std::mem::replace(&mut backends.previous, current.clone());
         backends
-            .counters
-            .retain(|id, counters| current.contains(id) || previous.contains(id) || counters.iter().any(|c| c.in_flight.get() > 0));
-        let by_backend =
-            current.into_iter().map(|id| (id.clone(), backends.counters.entry(id).or_insert_with(|| per_worker(count)).clone())).collect();
-        (by_route, by_backend)
+            .retain(|id, known| current.contains(id) || known.named_in >= adopted || known.counters.iter().any(|c| c.in_flight.get() > 0));
+        let by_backend = current.into_iter().map(|id| {
+            let known = backends.entry(id.clone()).or_insert_with(|| Enrolled { named_in: generation, counters: per_worker(count) });
+            known.named_in = generation;
+            (id, known.counters.clone())
+        });
+        (by_route, by_backend.collect())
     }
 
     pub(super) fn in_flight(&self, backend: &BackendId) -> u64 {
-        locked(&self.backends).counters.get(backend).map_or(0, |counters| counters.iter().map(|c| c.in_flight.get()).sum())
+        locked(&self.backends).get(backend).map_or(0, |known| known.counters.iter().map(|c| c.in_flight.get()).sum())
     }
 
     /// By name.
@@ -138,10 +145,10 @@ impl Registry {
 
     pub(super) fn each_backend(&self, mut visit: impl FnMut(&BackendId, &[BackendCounters])) {
         let backends = locked(&self.backends);
-        let mut sorted: Vec<_> = backends.counters.iter().collect();
+        let mut sorted: Vec<_> = backends.iter().collect();
         sorted.sort_by_key(|(id, _)| *id);
-        for (id, counters) in sorted {
-            visit(id, counters);
+        for (id, known) in sorted {
+            visit(id, &known.counters);
         }
     }
 }
@@ -149,4 +156,41 @@ impl Registry {
 /// Counters stay meaningful whatever a panicking holder did with the map.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::snapshot::{Backend, Group, Policy, Route};
+    use super::*;
+
+    fn with(ids: &[&str]) -> Snapshot {
+        let backend = |id: &&str| Backend { id: BackendId((*id).into()), address: ([127, 0, 0, 1], 80).into() };
+        let policy = Policy { redirect_to_https: false, response_timeout: Duration::ZERO };
+        let groups = vec![Group { weight: 1, backends: ids.iter().map(backend).collect() }];
+        let route = Route { name: "shop".to_owned(), hosts: Vec::new(), path_prefix: "/".to_owned(), policy, groups };
+        Snapshot { routes: vec![route], ..Snapshot::default() }
+    }
+
+    #[test]
+    fn a_backend_is_forgotten_when_nobody_can_choose_it_and_nothing_is_in_flight() {
+        let (registry, old) = (Registry::new(2), BackendId("old".into()));
+        let (_, backends) = registry.enroll(&with(&["old"]), 1, 0);
+        let names = || {
+            let mut names = Vec::new();
+            registry.each_backend(|id, _| names.push(id.0.to_string()));
+            names
+        };
+        // A worker still serves the first table when the third is made: what it begins is seen.
+        registry.enroll(&with(&["new"]), 2, 1);
+        registry.enroll(&with(&["new"]), 3, 1);
+        backends[&old][1].in_flight.add(1);
+        assert_eq!(registry.in_flight(&old), 1);
+        registry.enroll(&with(&["new"]), 4, 3);
+        assert_eq!(names(), ["new", "old"]);
+        backends[&old][1].in_flight.subtract(1);
+        registry.enroll(&with(&["new"]), 5, 4);
+        assert_eq!(names(), ["new"]);
+    }
 }

@@ -37,7 +37,7 @@ impl Proxy {
             Some((sender, writer)) => (Some(sender), Some(writer)),
             None => (None, None),
         };
-        let (editions, _) = watch::channel(Arc::new(edition(&registry, 1, first)));
+        let (editions, _) = watch::channel(Arc::new(edition(&registry, 1, 0, first)));
         let (orders, _) = watch::channel(Order::Serve);
         let adopted = (0..count).map(|_| AtomicU64::new(0)).collect();
         let mut proxy = Self { listeners, registry, editions, orders, adopted, workers: Vec::new(), log_writer };
@@ -78,10 +78,10 @@ impl Proxy {
 
     /// Gives the workers a new table. Returns its generation; [`Proxy::adopted`] tells when all serve it.
     pub fn publish(&self, snapshot: Arc<Snapshot>) -> u64 {
-        let mut generation = 0;
+        let (mut generation, adopted) = (0, self.adopted());
         self.editions.send_modify(|current| {
             generation = current.generation + 1;
-            *current = Arc::new(edition(&self.registry, generation, snapshot));
+            *current = Arc::new(edition(&self.registry, generation, adopted, snapshot));
         });
         generation
     }
@@ -126,8 +126,8 @@ impl Drop for Proxy {
     }
 }
 
-fn edition(registry: &Registry, generation: u64, snapshot: Arc<Snapshot>) -> Edition {
-    let (routes, backends) = registry.enroll(&snapshot);
+fn edition(registry: &Registry, generation: u64, adopted: u64, snapshot: Arc<Snapshot>) -> Edition {
+    let (routes, backends) = registry.enroll(&snapshot, generation, adopted);
     Edition { generation, snapshot, routes, backends }
 }
 

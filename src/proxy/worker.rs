@@ -232,7 +232,8 @@ impl Worker {
 
     pub(super) fn client_left(&self) {
         self.clients.set(self.clients.get() - 1);
-        self.client_left.notify_one();
+        // All who wait: the one for whom nobody knocks would take the place from the others.
+        self.client_left.notify_waiters();
     }
 
     /// An empty buffer for a request's text.

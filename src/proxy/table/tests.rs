@@ -17,7 +17,7 @@ fn route(name: &str, host: &str, prefix: &str, groups: &[(u32, &[&str])]) -> Rou
 
 fn table(snapshot: &Snapshot) -> Table {
     let registry = Registry::new(1);
-    let (routes, backends) = registry.enroll(snapshot);
+    let (routes, backends) = registry.enroll(snapshot, 1, 0);
     let mut upstreams: HashMap<BackendId, Rc<Upstream>> = HashMap::new();
     Table::new(snapshot, 0, &routes, |backend| {
         let new = || Upstream::new(backend.id.clone(), backend.address, 0, backends[&backend.id].clone(), 1);

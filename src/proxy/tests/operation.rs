@@ -83,14 +83,18 @@ fn stopping_cuts_what_does_not_end_in_time() {
         wire.message();
         wire.rest();
     });
-    let mut running = Running::start(shop(&[app.address]));
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let log = dir.path().join("access.log");
+    let settings = Settings { workers: 1, access_log: Some(log.clone()), ..Settings::default() };
+    let mut running = Running::with(settings, shop(&[app.address]));
     let mut client = running.connect();
-    client.send("GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n");
+    client.send("GET /cut HTTP/1.1\r\nHost: shop.example\r\n\r\n");
     eventually(1, || running.in_flight("shop-0"));
     let begun = Instant::now();
     running.proxy.take().expect("running").stop(Duration::from_millis(200));
     assert!(begun.elapsed() < SOON / 2);
     assert_eq!(client.rest(), b"");
+    assert!(std::fs::read_to_string(log).expect("log").contains("\"path\":\"/cut\""), "the log knows of it");
 }
 
 #[test]
@@ -167,6 +171,24 @@ fn clients_beyond_the_limit_wait() {
     third.reader.get_ref().set_read_timeout(Some(SOON)).expect("timeout");
     drop(first);
     assert_eq!(third.message().expect("response").status(), 200);
+}
+
+#[test]
+fn a_free_place_is_for_whoever_wants_it() {
+    let app = App::named("shop");
+    let limits = Limits { connections: 1, ..Limits::default() };
+    let timeouts = Timeouts { keep_alive: Duration::from_millis(100), ..Timeouts::default() };
+    crate::crypto::install_provider();
+    let any = [([127, 0, 0, 1], 0).into(), ([127, 0, 0, 1], 0).into()];
+    let listeners = Listeners::bind(&any, &[], 1).expect("bind");
+    let ports = listeners.http_addrs();
+    let settings = Settings { workers: 1, limits, timeouts, ..Settings::default() };
+    let proxy = Proxy::start(listeners, settings, std::sync::Arc::new(shop(&[app.address]))).expect("start");
+    // While the one client is served both listeners wait; then it is always the first's turn.
+    for port in [0, 0, 0, 1, 1, 1] {
+        assert_eq!(Wire::connect(ports[port]).get("shop.example", "/").status(), 200);
+    }
+    proxy.stop(Duration::ZERO);
 }
 
 #[test]
