@@ -128,7 +128,8 @@ fn look(headers: &HeaderMap) -> Found {
             header::TRANSFER_ENCODING => found.hop_by_hop = true,
             header::COOKIE => found.cookies = 2,
             _ => match name.as_str() {
-                "keep-alive" | "proxy-connection" | "http2-settings" => found.hop_by_hop = true,
+                // `Proxy` becomes HTTP_PROXY in CGI programs, which take it for their own setting (CVE-2016-5385).
+                "keep-alive" | "proxy" | "proxy-connection" | "http2-settings" => found.hop_by_hop = true,
                 other => found.underscore |= other.as_bytes().contains(&b'_'),
             },
         }
@@ -169,6 +170,7 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
     headers.remove(header::TRANSFER_ENCODING);
     headers.remove(header::UPGRADE);
     headers.remove("keep-alive");
+    headers.remove("proxy");
     headers.remove("proxy-connection");
     headers.remove("http2-settings");
 }

@@ -87,7 +87,7 @@ fn the_backend_learns_who_asks_from_us_alone() {
     client.send(
         "GET / HTTP/1.1\r\nHost: shop.example:8080\r\nX-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 7.7.7.7\r\nForwarded: for=6.6.6.6\r\n\
          X-Real-IP: 6.6.6.6\r\nX_Forwarded_For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\nX-Forwarded-Port: 1\r\n\
-         X-Request-Id: chosen\r\nConnection: keep-alive, x-private\r\nX-Private: 1\r\nKeep-Alive: 300\r\nX-Kept: yes\r\n\r\n",
+         X-Request-Id: chosen\r\nConnection: keep-alive, x-private\r\nX-Private: 1\r\nKeep-Alive: 300\r\nProxy: http://evil.example\r\nX-Kept: yes\r\n\r\n",
     );
     let answer = client.message().expect("response");
     let seen = app.last();
@@ -103,7 +103,7 @@ fn the_backend_learns_who_asks_from_us_alone() {
     ] {
         assert_eq!(seen.all(name), [value], "{name}");
     }
-    for gone in ["x_forwarded_for", "connection", "x-private", "keep-alive"] {
+    for gone in ["x_forwarded_for", "connection", "x-private", "keep-alive", "proxy"] {
         assert!(seen.all(gone).is_empty(), "{gone}");
     }
     let id = answer.header("x-request-id").expect("an id");
