@@ -105,12 +105,15 @@ fn wait(mut ended: impl FnMut() -> Option<String>) -> Outcome {
     Err(Failure::new(format!("the Docker Engine does not start: {reason}\n{log}")))
 }
 
-/// Removes a pid file whose process is another program by now, as after a crash of the machine;
-/// the engine would take that program for itself and refuse to start.
+/// Removes a pid file whose process is another program by now, as after a crash of the machine, or has
+/// ended and was not waited for; the engine would take it for itself and refuse to start.
 fn forget_stale_pid(path: &str, program: &str) {
     let Ok(text) = fs::read_to_string(path) else { return };
-    let name = fs::read_to_string(Path::new("/proc").join(text.trim()).join("comm")).unwrap_or_default();
-    if name.trim() != program {
+    let process = Path::new("/proc").join(text.trim());
+    let name = fs::read_to_string(process.join("comm")).unwrap_or_default();
+    // Empty once a process has ended.
+    let command = fs::read(process.join("cmdline")).unwrap_or_default();
+    if name.trim() != program || command.is_empty() {
         let _ = fs::remove_file(path);
     }
 }
