@@ -86,7 +86,7 @@ fn summary<'a>(config: &'a Config, environment: &Environment) -> Result<Valid<'a
 fn missing(spec: &AppSpec, environment: &Environment) -> Result<Vec<String>, ConfigError> {
     let needed = spec.env.iter().filter_map(|variable| match &variable.source {
         EnvSource::Env(name) => Some(name),
-        EnvSource::Value => None,
+        EnvSource::Value | EnvSource::Secret(_) | EnvSource::ServerSecret(_) => None,
     });
     let mut missing = Vec::new();
     for name in needed {

@@ -14,7 +14,7 @@ use super::targets::{self, Merged};
 use super::{domains, image, volumes};
 use crate::names::{MAX_REPLICAS, is_network_name};
 use crate::secret::Secret;
-use crate::wire::{AppSpec, EnvValue, Strategy, Tls};
+use crate::wire::{AppSpec, ContainerOptions, EnvValue, Naming, PullPolicy, Strategy, Tls};
 
 const HOUR: u32 = 60 * 60;
 const DAY: u32 = 24 * HOUR;
@@ -107,15 +107,21 @@ fn read_spec(root: &Field<'_>, env: &[EnvEntry], findings: &mut Findings<'_>) ->
     Some(AppSpec {
         name: name?,
         image: image?,
+        pull_policy: PullPolicy::default(),
         domains,
         acme_email,
         tls: tls.unwrap_or_default(),
         replicas: replicas.and_then(|n| u16::try_from(n).ok()).unwrap_or(1),
         port: port.and_then(|n| u16::try_from(n).ok()).and_then(NonZeroU16::new),
         health_check_path,
+        health_check: None,
         env: env.iter().map(EnvEntry::variable).collect(),
         volumes,
         network,
+        container: ContainerOptions::default(),
+        release_command: None,
+        naming_strategy: Naming::default(),
+        protected: false,
         deployment_strategy: deployment_strategy.unwrap_or_default(),
         min_ready_seconds: min_ready_seconds.unwrap_or_default(),
         deploy_timeout: deploy_timeout.unwrap_or_else(AppSpec::default_deploy_timeout),

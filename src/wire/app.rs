@@ -5,6 +5,7 @@ use std::num::NonZeroU16;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::container::{ContainerOptions, HealthCheck};
 use crate::names::{AppName, Domain, ImageRef};
 use crate::secret::{self, Secret};
 
@@ -14,6 +15,8 @@ use crate::secret::{self, Secret};
 pub struct AppSpec {
     pub name: AppName,
     pub image: ImageRef,
+    #[serde(default)]
+    pub pull_policy: PullPolicy,
     /// Empty for a worker: nothing is routed to it.
     #[serde(default)]
     pub domains: Vec<DomainSpec>,
@@ -28,9 +31,13 @@ pub struct AppSpec {
     #[serde(default)]
     #[schema(value_type = Option<u16>)]
     pub port: Option<NonZeroU16>,
-    /// Path of the HTTP health check; `/` for an app with domains and none for a worker when absent.
+    /// Path of the HTTP health check of an image without HEALTHCHECK; `/` for an app with domains and none
+    /// for a worker when absent.
     #[serde(default)]
     pub health_check_path: Option<String>,
+    /// Says more than a path, and wins over the image's HEALTHCHECK.
+    #[serde(default)]
+    pub health_check: Option<HealthCheck>,
     #[serde(default)]
     pub env: Vec<EnvVar>,
     #[serde(default)]
@@ -39,7 +46,18 @@ pub struct AppSpec {
     #[serde(default)]
     pub network: Option<String>,
     #[serde(default)]
+    pub container: ContainerOptions,
+    /// Runs to its end in a container of its own of each new image, before the switch; one word each. Its
+    /// failure fails the deployment. Rollbacks and restarts do not run it.
+    #[serde(default)]
+    pub release_command: Option<Vec<String>>,
+    #[serde(default)]
     pub deployment_strategy: Strategy,
+    #[serde(default)]
+    pub naming_strategy: Naming,
+    /// Commands about all apps leave it out, and it is removed only by those who say so twice.
+    #[serde(default)]
+    pub protected: bool,
     /// How long a new replica must stay healthy before it counts, in seconds.
     #[serde(default)]
     pub min_ready_seconds: u32,
@@ -104,6 +122,30 @@ pub enum Strategy {
     Replace,
 }
 
+/// What the app's containers are called.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Naming {
+    /// `{app}-{deployment}-{replica}`.
+    #[default]
+    Dynamic,
+    /// `{app}`: other containers find it under one name for ever. One replica, strategy `replace`.
+    Static,
+}
+
+/// When a registry is asked about the image.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PullPolicy {
+    /// With each deployment, unless the image was built on the server.
+    #[default]
+    Always,
+    /// When the image is not on the server.
+    IfMissing,
+    /// The image must be on the server.
+    Never,
+}
+
 /// An environment variable's name and the origin of its value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EnvVar {
@@ -118,6 +160,10 @@ pub enum EnvSource {
     Value,
     /// From this variable of the environment of whoever deployed.
     Env(String),
+    /// From a secret provider of whoever deployed: `provider:source:key`.
+    Secret(String),
+    /// From the server's own secrets, by name.
+    ServerSecret(String),
 }
 
 /// A volume or a host directory mounted into the container.

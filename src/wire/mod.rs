@@ -4,12 +4,14 @@
 //! meaning, because a client and a daemon of different versions talk to each other.
 
 pub mod app;
+pub mod container;
 pub mod job;
 pub mod problem;
 pub mod routes;
 pub mod status;
 
-pub use app::{AppSpec, DeployRequest, DomainSpec, EnvSource, EnvValue, EnvVar, Mount, MountSource, Strategy, Tls};
+pub use app::{AppSpec, DeployRequest, DomainSpec, EnvSource, EnvValue, EnvVar, Mount, MountSource, Naming, PullPolicy, Strategy, Tls};
+pub use container::{ContainerOptions, ExtraHost, HealthCheck, HttpProbe, Logging, Probe, Resources, StatusRange, Tmpfs, Ulimit};
 pub use job::{Accepted, ContainerReport, Event, EventKind, Failure, Job, JobId, JobKind, Phase, ProbeReport};
 pub use problem::{Code, Problem};
 pub use status::{
