@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use jiff::SignedDuration;
 
+use crate::config::secrets::FetchedSecrets;
 use crate::term;
 use crate::wire::{Accepted, AppSpec, DeployRequest, JobKind, Tls, Version, routes};
 
@@ -64,7 +65,7 @@ impl Deploy {
 fn request(project: &Project) -> Result<DeployRequest, ClientError> {
     Ok(DeployRequest {
         spec: project.target.spec.clone(),
-        env: project.target.resolve_env(&project.environment)?,
+        env: project.target.resolve_env(&project.environment, &FetchedSecrets::default())?,
         performer: origin::performer(),
         git_commit: origin::git_commit(project.folder()),
     })

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::client::{self, Servers};
+use crate::config::secrets::FetchedSecrets;
 use crate::config::{self, Config, ConfigError, Environment, Target};
 use crate::names::AppName;
 use crate::paths;
@@ -51,13 +52,13 @@ impl Project {
 
     /// The file's only target, or the one of the app `wanted`.
     fn from_config(config: Config, wanted: Option<&AppName>) -> Result<Self, ClientError> {
-        let Config { path, mut targets, warnings } = config;
+        let Config { path, mut targets, warnings, .. } = config;
         let colour = Terminal::detect().colour;
         warnings.iter().for_each(|warning| term::words(&warning.render(colour)));
         targets.retain(|target| wanted.is_none_or(|name| target.spec.name == *name));
         let target = targets.pop().filter(|_| targets.is_empty());
         let target = target.ok_or_else(|| ClientError::NotOneApp { path: path.clone() })?;
-        let environment = Environment::new(folder(&path), &paths::client_config());
+        let environment = Environment::new(folder(&path), &paths::client_config(), target.name.as_deref());
         Ok(Self { path, target, environment })
     }
 
@@ -173,7 +174,7 @@ fn address(globals: &Globals, project: Option<&Project>, servers: &Servers) -> R
 /// The token for a server: the file's, else the one that was added.
 fn credential(address: &Address, project: Option<&Project>, servers: &Servers) -> Result<Option<Credential>, ClientError> {
     let Some(project) = project else { return added_token(address, servers) };
-    let token = project.target.resolve_token(&project.environment)?;
+    let token = project.target.resolve_token(&project.environment, &FetchedSecrets::default())?;
     let origin = Origin::Configuration(project.path.clone());
     match token {
         Some(token) => Ok(Some(Credential { token, origin })),

@@ -55,7 +55,7 @@ impl ValidateConfig {
             }
             Err(error) => return Err(error.into()),
         };
-        let environment = Environment::new(subject::folder(&config.path), &paths::client_config());
+        let environment = Environment::new(subject::folder(&config.path), &paths::client_config(), None);
         let valid = summary(&config, &environment)?;
         if self.json {
             term::json(&valid);

@@ -9,25 +9,30 @@ use figment::value::{Dict, Empty, Map, Tag, Value};
 use figment::{Metadata, Profile, Provider};
 
 use super::error::ConfigError;
-use super::keys::{Key, Shape};
+use super::keys::{Key, Kind as ValueKind, Shape};
 use super::mask;
 use super::mistake::Mistake;
 use super::source::{self, Format, Site, Source};
-use super::spelling::{camel_case, nearest};
+use super::spelling::{camel_case, nearest, spells};
 use super::tree::{Kind, Node, Parsed, SyntaxError};
 use super::{json, toml, yaml};
 use crate::names::is_env_name;
+
+/// What stands below a key that the table does not know.
+static ANYTHING: Shape = Shape::Value(ValueKind::Text);
 
 /// One file, read. Its mistakes so far are those of spelling: unknown and repeated keys.
 #[derive(Debug)]
 pub struct Document {
     pub source: Arc<Source>,
-    values: Dict,
+    pub values: Dict,
     /// By path, as [`Field`](super::field::Field) knows it: `env[1].from.env`.
     places: BTreeMap<String, Place>,
     /// Paths of known keys that a misspelled key is likely to mean.
     meant: BTreeSet<String>,
     pub mistakes: Vec<Mistake>,
+    /// Keys of earlier generations.
+    pub notes: Vec<Mistake>,
 }
 
 /// Where a value stands, and how it is written.
@@ -67,7 +72,14 @@ impl Document {
     }
 
     fn lower(path: &Path, text: &str, parsed: Parsed, shape: &'static Shape) -> Result<Self, ConfigError> {
-        let mut lowering = Lowering { text, places: BTreeMap::new(), secrets: Vec::new(), meant: BTreeSet::new(), misspelled: Vec::new() };
+        let mut lowering = Lowering {
+            text,
+            places: BTreeMap::new(),
+            secrets: Vec::new(),
+            meant: BTreeSet::new(),
+            misspelled: Vec::new(),
+            outdated: Vec::new(),
+        };
         let begin = source::char_at(text, parsed.root.span.start);
         if !matches!(parsed.root.kind, Kind::Map(_)) {
             lowering.hide(&parsed.root);
@@ -80,6 +92,7 @@ impl Document {
         let source = Arc::new(Source::new(path, text, &lowering.secrets));
         let mut mistakes: Vec<Mistake> = lowering.misspelled.into_iter().map(|misspelled| misspelled.mistake(&source)).collect();
         mistakes.extend(parsed.repeated.map(|error| syntax_mistake(&source, error)));
+        let notes = lowering.outdated.into_iter().map(|outdated| outdated.mistake(&source).note()).collect();
         let values = match values {
             Value::Dict(_, values) => values,
             Value::Empty(..) => Dict::new(),
@@ -88,7 +101,7 @@ impl Document {
                 return Err(ConfigError::invalid(vec![Mistake::new(Site { source, span: begin }, None, message)]));
             }
         };
-        Ok(Self { source, values, places: lowering.places, meant: lowering.meant, mistakes })
+        Ok(Self { source, values, places: lowering.places, meant: lowering.meant, mistakes, notes })
     }
 
     /// A key that was reported as unknown is likely to be this one.
@@ -146,10 +159,12 @@ struct Lowering<'a> {
     secrets: Vec<Range<usize>>,
     meant: BTreeSet<String>,
     misspelled: Vec<Misspelled>,
+    outdated: Vec<Misspelled>,
 }
 
 impl Lowering<'_> {
     fn value(&mut self, node: Node, shape: &'static Shape, path: &str, private: bool) -> Value {
+        let shape = shape.of(&node.kind);
         if is_hidden(&node.kind, shape, private) {
             self.hide(&node);
         }
@@ -159,7 +174,7 @@ impl Lowering<'_> {
             Kind::Number { value, .. } => Value::Num(Tag::Default, value),
             Kind::Text(text) => Value::String(Tag::Default, text),
             Kind::List(nodes) => {
-                let shape = if let Shape::List(inner) = shape { inner } else { &Shape::Value };
+                let shape = if let Shape::List(inner) = shape { inner } else { &ANYTHING };
                 let entry = |(index, node)| self.child(None, node, shape, format!("{path}[{index}]"), private);
                 Value::Array(Tag::Default, nodes.into_iter().enumerate().map(entry).collect())
             }
@@ -176,7 +191,7 @@ impl Lowering<'_> {
         if strays {
             self.hide(&node);
         }
-        let hidden = strays || is_hidden(&node.kind, shape, private);
+        let hidden = strays || is_hidden(&node.kind, shape.of(&node.kind), private);
         let place = Place { key, value: self.pointed_at(&node), written, hidden };
         self.places.insert(path.clone(), place);
         self.value(node, shape, &path, private)
@@ -190,15 +205,18 @@ impl Lowering<'_> {
                     self.hide(&node);
                     continue;
                 }
-                Shape::Object(keys) => match keys.iter().find(|key| key.name == written.name || camel_case(key.name) == written.name) {
-                    Some(key) => (key.name.to_owned(), &key.shape, private || key.private),
+                Shape::Object(_) => match shape.keys().find(|key| key.is_written(&written.name)) {
+                    Some(key) => {
+                        self.note_generation(key, &written, path);
+                        (key.name.to_owned(), &key.shape, private || key.private)
+                    }
                     None => {
-                        self.unknown(&written, &node, keys, path, private);
+                        self.unknown(&written, &node, &shape.keys().collect::<Vec<_>>(), path, private);
                         continue;
                     }
                 },
                 Shape::Names(inner) => (written.name, *inner, private),
-                Shape::Value | Shape::Variable | Shape::List(_) => (written.name, &Shape::Value, private),
+                Shape::Value(_) | Shape::Variable { .. } | Shape::List(_) | Shape::Either(_) => (written.name, &ANYTHING, private),
             };
             let path = join(path, &name);
             if let Some(first) = self.places.get(&path).and_then(|place| place.key.clone()).filter(|_| dict.contains_key(&name)) {
@@ -215,9 +233,21 @@ impl Lowering<'_> {
         dict
     }
 
-    fn unknown(&mut self, written: &super::tree::Key, node: &Node, keys: &[Key], path: &str, private: bool) {
+    /// A key or a spelling of an earlier generation works, and is noted.
+    fn note_generation(&mut self, key: &Key, written: &super::tree::Key, path: &str) {
+        let former = key.former.iter().any(|name| spells(name, &written.name));
+        let today = if former { format!("`{}`", key.name) } else { key.superseded.to_owned() };
+        if today.is_empty() {
+            return;
+        }
+        let message = format!("`{}` is of an earlier generation", written.name);
+        let hint = Some(format!("write {today}"));
+        self.outdated.push(Misspelled { span: written.span.clone(), path: join(path, &written.name), message, hint, other: None });
+    }
+
+    fn unknown(&mut self, written: &super::tree::Key, node: &Node, keys: &[&Key], path: &str, private: bool) {
         let nearest = nearest(&written.name, keys.iter().map(|key| key.name));
-        let meant = nearest.and_then(|name| keys.iter().find(|key| key.name == name));
+        let meant = nearest.and_then(|name| keys.iter().copied().find(|key| key.name == name));
         // A key alone, like `{hunter2}`, may be the value that somebody forgot to write a key for.
         let is_word = written.name.len() <= 40 && written.name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
         let quotable = is_word && (!private || meant.is_some() || node.kind != Kind::Null);
@@ -228,7 +258,7 @@ impl Lowering<'_> {
         if private || !quotable || is_list || meant.is_none_or(|key| key.private) {
             self.hide(node);
         }
-        if let Some(key) = meant.or_else(|| keys.first().filter(|_| keys.len() == 1)) {
+        if let Some(key) = meant.or_else(|| keys.first().copied().filter(|_| keys.len() == 1)) {
             self.meant.insert(join(path, key.name));
         }
         let message = if quotable { format!("unknown key `{}`", written.name) } else { "unknown key".to_owned() };
@@ -285,14 +315,16 @@ fn is_hidden(kind: &Kind, shape: &Shape, private: bool) -> bool {
 fn is_shown(kind: &Kind, shape: &Shape) -> bool {
     match (kind, shape) {
         (Kind::List(_), Shape::List(_)) | (Kind::Map(_), Shape::Object(_)) | (Kind::Null, _) => true,
-        (Kind::Text(text), Shape::Variable) => is_env_name(text),
-        // `api_token: NAME`. A token pasted there by mistake could be a name in small letters.
-        (Kind::Text(text), Shape::Object(_)) => is_env_name(text) && !text.bytes().any(|b| b.is_ascii_lowercase()),
+        (Kind::Text(text), Shape::Variable { capitals }) => {
+            is_env_name(text) && !(*capitals && text.bytes().any(|b| b.is_ascii_lowercase()))
+        }
+        (Kind::Text(text), Shape::Value(ValueKind::Choice(words))) => words.contains(&text.as_str()),
+        (Kind::Bool { .. }, Shape::Value(ValueKind::Boolean)) => true,
         _ => false,
     }
 }
 
-fn key_hint(written: &str, meant: Option<&Key>, keys: &[Key]) -> String {
+fn key_hint(written: &str, meant: Option<&Key>, keys: &[&Key]) -> String {
     let in_camel_case = written.contains(|c: char| c.is_ascii_uppercase()) && !written.contains('_');
     match meant {
         Some(key) if in_camel_case => format!("did you mean `{}`?", camel_case(key.name)),
@@ -303,7 +335,7 @@ fn key_hint(written: &str, meant: Option<&Key>, keys: &[Key]) -> String {
     }
 }
 
-fn names(keys: &[Key]) -> String {
+fn names(keys: &[&Key]) -> String {
     keys.iter().map(|key| format!("`{}`", key.name)).collect::<Vec<_>>().join(", ")
 }
 

@@ -12,22 +12,26 @@ use super::error::ConfigError;
 use crate::secret::Secret;
 use crate::{env, files};
 
-/// Looks variables up: the process's win over files, and earlier files over later ones. A variable
+/// Looks variables up: the process's win over files, and the files of the target over those for all. A variable
 /// that is set to nothing counts as not set: that is how CI systems pass a secret they do not have.
 ///
 /// The files are read when a variable is looked for that the process does not have: a mistake in one
 /// of them is in nobody's way who needs no value of it.
 #[derive(Clone)]
 pub struct Environment {
-    directories: [PathBuf; 3],
+    candidates: Vec<PathBuf>,
     files: OnceCell<BTreeMap<String, Secret>>,
 }
 
 impl Environment {
-    /// With `.env` of the current directory, of the directory of the configuration file and of the
-    /// client's own configuration directory, as far as they exist.
-    pub fn new(config_dir: &Path, client_config: &Path) -> Self {
-        Self { directories: [PathBuf::new(), config_dir.to_owned(), client_config.to_owned()], files: OnceCell::new() }
+    /// With `.env.{target}` and then `.env` of the current directory and of the directory of the
+    /// configuration file, and last `.env` of the client's own configuration directory, as far as they exist.
+    pub fn new(config_dir: &Path, client_config: &Path, target: Option<&str>) -> Self {
+        let own = target.map(|target| format!(".env.{target}"));
+        let near = own.iter().map(String::as_str).chain([".env"]);
+        let mut candidates: Vec<PathBuf> = near.flat_map(|name| [PathBuf::from(name), config_dir.join(name)]).collect();
+        candidates.push(client_config.join(".env"));
+        Self { candidates, files: OnceCell::new() }
     }
 
     pub fn get(&self, key: &str) -> Result<Option<Secret>, ConfigError> {
@@ -42,8 +46,8 @@ impl Environment {
             return Ok(files);
         }
         let mut variables = BTreeMap::new();
-        for directory in &self.directories {
-            for (name, value) in read(&directory.join(".env"))? {
+        for file in &self.candidates {
+            for (name, value) in read(file)? {
                 variables.entry(name).or_insert(value);
             }
         }
@@ -133,7 +137,7 @@ mod tests {
         let client = tempfile::tempdir().expect("temporary directory");
         std::fs::write(project.path().join(".env"), "PATH=/nowhere\nHALOY_TEST_A=project\nHALOY_TEST_EMPTY=\n").expect("write");
         std::fs::write(client.path().join(".env"), "HALOY_TEST_A=client\nHALOY_TEST_B=client\n").expect("write");
-        let environment = Environment::new(project.path(), client.path());
+        let environment = Environment::new(project.path(), client.path(), None);
         let get = |key: &str| environment.get(key).expect("both files are fine").map(|value| value.expose().to_owned());
         assert_eq!(get("PATH"), std::env::var("PATH").ok());
         assert_eq!(get("HALOY_TEST_A").as_deref(), Some("project"));
@@ -146,7 +150,7 @@ mod tests {
     fn an_unreadable_line_is_an_error_without_its_text_when_a_value_is_needed() {
         let project = tempfile::tempdir().expect("temporary directory");
         std::fs::write(project.path().join(".env"), "A=1\nTOKEN=hunter2 hunter3\n").expect("write");
-        let environment = Environment::new(project.path(), Path::new("/nonexistent"));
+        let environment = Environment::new(project.path(), Path::new("/nonexistent"), None);
         assert!(environment.get("PATH").expect("the process has it").is_some());
         let error = environment.get("HALOY_TEST_A").expect_err("line 2 has two words");
         let text = crate::error::render(&error);

@@ -24,7 +24,7 @@ pub struct Findings<'a> {
 impl<'a> Findings<'a> {
     /// Begins with the document's mistakes of spelling.
     pub fn new(document: &'a Document) -> Self {
-        Self { document, mistakes: document.mistakes.clone(), warnings: Vec::new() }
+        Self { document, mistakes: document.mistakes.clone(), warnings: document.notes.clone() }
     }
 
     /// The warnings when there is no mistake, else the mistakes; both in the order of the file.
@@ -105,6 +105,17 @@ impl<'a> Findings<'a> {
             None => self.wrong_kind(field, "a string"),
         };
         None
+    }
+
+    /// A string, or the text of a number or boolean as it is written: `1.10` stays `1.10`.
+    pub fn literal<'f>(&mut self, field: &Field<'f>) -> Option<&'f str>
+    where
+        'a: 'f,
+    {
+        match self.written(field).filter(|_| field.is_bare()) {
+            Some(written) => Some(written),
+            None => self.text(field),
+        }
     }
 
     /// A string on one line.

@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use super::keys::{Key, Shape};
-use super::spelling::camel_case;
+use super::keys::Shape;
 
 /// A value and the comment behind it: old secrets live on in comments.
 pub fn with_comment(text: &str, value: &Range<usize>) -> Range<usize> {
@@ -20,7 +19,7 @@ pub fn with_comment(text: &str, value: &Range<usize>) -> Range<usize> {
 
 /// What to hide in a text that could not be parsed, where nothing is known for sure: every line but
 /// those that plainly hold one public key and its value. Known keys and marks stay visible in all.
-pub fn unparsed(text: &str, shape: &Shape) -> Vec<Range<usize>> {
+pub fn unparsed(text: &str, shape: &'static Shape) -> Vec<Range<usize>> {
     let mut hidden = Vec::new();
     let mut start = 0;
     for line in text.split_inclusive('\n') {
@@ -34,7 +33,7 @@ pub fn unparsed(text: &str, shape: &Shape) -> Vec<Range<usize>> {
 }
 
 /// One public key at the beginning of a line, and behind it nothing that could be a second one.
-fn is_public(line: &str, shape: &Shape) -> bool {
+fn is_public(line: &str, shape: &'static Shape) -> bool {
     let Some(separator) = line.find([':', '=']) else { return false };
     let (before, value) = (&line[..separator], &line[separator + 1..]);
     let key = before.trim().trim_start_matches("- ").trim_matches([' ', '"', '\'']);
@@ -56,25 +55,29 @@ fn words(line: &str) -> impl Iterator<Item = Range<usize>> {
 
 /// Whether a word is a key of the table, and a private one. The same word may be a key at several
 /// places; one private place makes it private.
-fn known_key(word: &str, shape: &Shape) -> Option<bool> {
+fn known_key(word: &str, shape: &'static Shape) -> Option<bool> {
     let mut places = Vec::new();
     collect(word, shape, false, &mut places);
     places.into_iter().reduce(|any, private| any || private)
 }
 
-fn collect(word: &str, shape: &Shape, private: bool, places: &mut Vec<bool>) {
+fn collect(word: &str, shape: &'static Shape, private: bool, places: &mut Vec<bool>) {
     match shape {
-        Shape::Object(keys) => {
-            for Key { name, shape, private: own } in *keys {
-                let shown = matches!(shape, Shape::Variable) || *name == "from";
-                if *name == word || camel_case(name) == word {
-                    places.push((private || *own) && !shown);
+        Shape::Object(_) => {
+            for key in shape.keys() {
+                if key.is_written(word) {
+                    let shown = matches!(key.shape, Shape::Variable { .. }) || key.name == "from";
+                    places.push((private || key.private) && !shown);
                 }
-                collect(word, shape, private || *own, places);
+                // A target and an entry of `apps` have the keys of the root.
+                if !matches!(key.name, "targets" | "apps") {
+                    collect(word, &key.shape, private || key.private, places);
+                }
             }
         }
         Shape::List(inner) | Shape::Names(inner) => collect(word, inner, private, places),
-        Shape::Value | Shape::Variable => {}
+        Shape::Either(ways) => ways.iter().for_each(|way| collect(word, way, private, places)),
+        Shape::Value(_) | Shape::Variable { .. } => {}
     }
 }
 

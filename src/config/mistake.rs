@@ -33,6 +33,7 @@ pub struct Mistake {
 enum Kind {
     Error,
     Warning,
+    Note,
 }
 
 impl Mistake {
@@ -50,6 +51,12 @@ impl Mistake {
     /// The same as a warning: the file can be used.
     pub fn warning(mut self) -> Self {
         self.kind = Kind::Warning;
+        self
+    }
+
+    /// The same as a remark: the file can be used and does what it says.
+    pub fn note(mut self) -> Self {
+        self.kind = Kind::Note;
         self
     }
 
@@ -75,6 +82,7 @@ impl Mistake {
         let level = match self.kind {
             Kind::Error => Level::ERROR,
             Kind::Warning => Level::WARNING,
+            Kind::Note => Level::NOTE,
         };
         let text = self.site.source.shown();
         let title = level.primary_title(self.message.as_str());

@@ -18,6 +18,7 @@
 
 mod app;
 pub mod client;
+mod command_words;
 pub mod daemon;
 mod document;
 mod domains;
@@ -31,9 +32,11 @@ mod json;
 mod keys;
 mod mask;
 mod mistake;
+pub mod secrets;
 pub mod server;
 mod source;
 mod spelling;
+mod target;
 mod targets;
 #[cfg(test)]
 mod tests;
@@ -45,20 +48,26 @@ mod yaml;
 
 use std::path::{Path, PathBuf};
 
-pub use app::Target;
 pub use environment::Environment;
 pub use error::ConfigError;
 pub use mistake::Mistake;
 pub use source::find;
+pub use target::Target;
 
+use app::App;
 use document::Document;
+use secrets::SecretProviders;
 
 /// A valid configuration file.
 #[derive(Debug, Clone)]
 pub struct Config {
     pub path: PathBuf,
-    /// Never empty.
+    /// In the order of the file; never empty.
     pub targets: Vec<Target>,
+    pub secret_providers: SecretProviders,
+    /// Shell commands to run once before and after the deploys, where haloy runs.
+    pub global_pre_deploy: Vec<String>,
+    pub global_post_deploy: Vec<String>,
     /// They do not keep the file from being used.
     pub warnings: Vec<Mistake>,
 }
@@ -66,6 +75,6 @@ pub struct Config {
 /// Reads `haloy.yaml` (or `.json`, `.toml`) and checks everything that needs no environment.
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
     let document = Document::read(path, &keys::APP)?;
-    let (targets, warnings) = app::read(&document)?;
-    Ok(Config { path: path.to_owned(), targets, warnings })
+    let App { targets, secret_providers, global_pre_deploy, global_post_deploy, warnings } = app::read(&document)?;
+    Ok(Config { path: path.to_owned(), targets, secret_providers, global_pre_deploy, global_post_deploy, warnings })
 }

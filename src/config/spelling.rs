@@ -12,6 +12,19 @@ pub fn camel_case(snake_case: &str) -> String {
     })
 }
 
+/// Whether a word of a file is a key, in snake_case or camelCase.
+pub fn spells(key: &str, written: &str) -> bool {
+    if key == written {
+        return true;
+    }
+    let mut after_mark = false;
+    let camel = key.chars().filter_map(|c| {
+        let capital = std::mem::replace(&mut after_mark, c == '_');
+        (c != '_').then_some(if capital { c.to_ascii_uppercase() } else { c })
+    });
+    camel.eq(written.chars())
+}
+
 /// The known word that `written` is likely to mean.
 pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |word: &str| word.to_lowercase().replace(['_', '-'], "");
@@ -53,6 +66,12 @@ mod tests {
     fn both_spellings_of_a_key() {
         assert_eq!(camel_case("health_check_path"), "healthCheckPath");
         assert_eq!(camel_case("name"), "name");
+        for written in ["health_check_path", "healthCheckPath"] {
+            assert!(spells("health_check_path", written));
+        }
+        for written in ["healthcheckpath", "health_checkPath", "HealthCheckPath", "health"] {
+            assert!(!spells("health_check_path", written), "{written}");
+        }
     }
 
     #[test]

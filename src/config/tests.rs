@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::document::Document;
 use super::env::ValueSource;
+use super::secrets::FetchedSecrets;
 use super::source::Format;
 use super::*;
 use crate::error::Report as _;
@@ -29,12 +30,16 @@ fn fixtures(kind: &str) -> Vec<PathBuf> {
 fn read(path: &Path) -> Result<(Vec<Target>, Vec<Mistake>), ConfigError> {
     let text = source::read(path)?;
     let name = Path::new(path.file_name().expect("a file"));
-    app::read(&Document::parse(name, Format::of(path)?, &text, &keys::APP)?)
+    parts(&Document::parse(name, Format::of(path)?, &text, &keys::APP)?)
 }
 
 fn read_text(name: &str, text: &str) -> Result<(Vec<Target>, Vec<Mistake>), ConfigError> {
     let path = Path::new(name);
-    app::read(&Document::parse(path, Format::of(path).expect("a known ending"), text, &keys::APP)?)
+    parts(&Document::parse(path, Format::of(path).expect("a known ending"), text, &keys::APP)?)
+}
+
+fn parts(document: &Document) -> Result<(Vec<Target>, Vec<Mistake>), ConfigError> {
+    app::read(document).map(|app| (app.targets, app.warnings))
 }
 
 /// Compares with the file, or rewrites it when asked to; returns what differs.
@@ -260,24 +265,24 @@ fn the_file_is_found_or_the_error_says_where_it_was_sought() {
 fn values_come_from_the_environment_and_all_missing_ones_are_named() {
     let dir = tempfile::tempdir().expect("temporary directory");
     fs::write(dir.path().join(".env"), "HALOY_TEST_DB=hunter2\nHALOY_TEST_TOKEN=t0ken\n").expect("write");
-    let environment = Environment::new(dir.path(), dir.path());
+    let environment = Environment::new(dir.path(), dir.path(), None);
     let text = "name: a\nimage: nginx\napi_token: HALOY_TEST_TOKEN\nenv:\n  - name: DB\n    from: {env: HALOY_TEST_DB}\n  - name: N\n    value: 1.10\n";
     let (targets, _) = read_text("haloy.yaml", text).expect("valid");
-    let values = targets[0].resolve_env(&environment).expect("all set");
+    let values = targets[0].resolve_env(&environment, &FetchedSecrets::default()).expect("all set");
     let values: Vec<_> = values.iter().map(|value| (value.name.as_str(), value.value.expose())).collect();
     assert_eq!(values, [("DB", "hunter2"), ("N", "1.10")]);
-    assert_eq!(targets[0].resolve_token(&environment).expect("set"), Some(Secret::new("t0ken")));
+    assert_eq!(targets[0].resolve_token(&environment, &FetchedSecrets::default()).expect("set"), Some(Secret::new("t0ken")));
 
     let text = "name: a\nimage: nginx\napi_token: haloy_hunter2\nenv:\n  - name: A\n    from: {env: HALOY_TEST_NONE}\n  - name: B\n    value: hunter2\n  - name: C\n    from:\n      env: HALOY_TEST_NONE2\n";
     let (targets, _) = read_text("haloy.yaml", text).expect("valid");
-    let error = targets[0].resolve_env(&environment).expect_err("two are missing");
+    let error = targets[0].resolve_env(&environment, &FetchedSecrets::default()).expect_err("two are missing");
     let places: Vec<_> = error.mistakes().into_iter().map(|m| (m.line, m.key.unwrap_or_default(), m.message)).collect();
     let message = |name: &str| format!("the environment variable `{name}` is empty or not set");
     assert_eq!(
         places,
         [(6, "env[0].from.env".to_owned(), message("HALOY_TEST_NONE")), (11, "env[2].from.env".to_owned(), message("HALOY_TEST_NONE2"))]
     );
-    let error = targets[0].resolve_token(&environment).expect_err("not set");
+    let error = targets[0].resolve_token(&environment, &FetchedSecrets::default()).expect_err("not set");
     assert!(!plain(&error).contains("hunter2"), "{}", plain(&error));
     assert!(!format!("{targets:?}").contains("value: \"hunter2"), "{targets:?}");
 }
