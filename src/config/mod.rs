@@ -25,6 +25,7 @@ mod domains;
 mod env;
 mod environment;
 mod error;
+mod exercise;
 mod field;
 mod findings;
 mod image;
@@ -50,6 +51,7 @@ use std::path::{Path, PathBuf};
 
 pub use environment::Environment;
 pub use error::ConfigError;
+pub use exercise::exercise;
 pub use mistake::Mistake;
 pub use source::find;
 pub use target::Target;
