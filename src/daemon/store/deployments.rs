@@ -38,6 +38,8 @@ pub struct Release {
     /// The image that it must run: set from the start when it repeats an earlier deployment.
     pub image_id: Option<String>,
     pub prepared: Option<Prepared>,
+    /// It is an earlier deployment once more: a rollback or a restart.
+    pub repeats: bool,
 }
 
 impl Store {
@@ -176,15 +178,15 @@ impl HistoryRow {
 
 /// Reads one deployment for the loop.
 pub(super) fn release(db: &Connection, id: DeployId) -> Result<Release, StoreError> {
-    type Columns = (String, Option<String>, Option<u16>);
-    let (spec, image_id, port): Columns = db
-        .query_row("SELECT spec, image_id, port FROM deployments WHERE id = ?1", [id.number()], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+    type Columns = (String, Option<String>, Option<u16>, bool);
+    let (spec, image_id, port, repeats): Columns = db
+        .query_row("SELECT spec, image_id, port, repeats IS NOT NULL FROM deployments WHERE id = ?1", [id.number()], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
         })
         .map_err(query("read a deployment"))?;
     let port = port.and_then(NonZeroU16::new);
     let prepared = image_id.clone().zip(port).map(|(image_id, port)| Prepared { image_id, port });
-    Ok(Release { id, spec: parse_spec(&spec)?, image_id, prepared })
+    Ok(Release { id, spec: parse_spec(&spec)?, image_id, prepared, repeats })
 }
 
 /// Copies an earlier deployment under a new id, with its environment and its image. Its port is left
