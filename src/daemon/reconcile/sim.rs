@@ -14,6 +14,7 @@
 //! - the serving deployment is not healed during a rollout (47)
 //! - replace starts beside the old version (0)
 //! - replace keeps routing to the old version (0)
+//! - replace brings the old version back beside the one that failed (8)
 //! - stopped without draining (0)
 //! - drained as soon as no request is in flight (3)
 //! - drained after the settle time whatever is in flight (0)

@@ -303,6 +303,25 @@ pub(super) fn refuse_taken_domains(db: &Connection, spec: &AppSpec) -> Result<()
     Ok(())
 }
 
+/// By what serves or by what is on its way: protection that comes and protection that goes both count.
+pub(super) fn is_protected(db: &Connection, app: &AppName) -> Result<bool, StoreError> {
+    let failed = query("look whether an app is protected");
+    let mut statement = db
+        .prepare(
+            "SELECT spec FROM deployments WHERE app = ?1 AND (
+                id IN (SELECT serving FROM apps WHERE name = ?1)
+                OR id IN (SELECT deployment FROM jobs WHERE app = ?1 AND finished_at IS NULL))",
+        )
+        .map_err(failed)?;
+    let specs = statement.query_map([app.as_str()], |row| row.get::<_, String>(0)).map_err(failed)?;
+    for spec in specs {
+        if parse_spec(&spec.map_err(failed)?)?.protected {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 fn hosts(domains: &[DomainSpec]) -> impl Iterator<Item = &Domain> {
     domains.iter().flat_map(|d| std::iter::once(&d.domain).chain(&d.aliases))
 }
