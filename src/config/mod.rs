@@ -27,6 +27,7 @@ mod domains;
 mod env;
 mod environment;
 mod error;
+mod exercise;
 mod field;
 mod findings;
 mod generations;
@@ -55,6 +56,7 @@ use std::path::{Path, PathBuf};
 
 pub use environment::Environment;
 pub use error::ConfigError;
+pub use exercise::exercise;
 pub use mistake::Mistake;
 pub use source::find;
 pub use target::Target;
