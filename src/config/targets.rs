@@ -4,8 +4,6 @@
 //! target's preset, the target. Of `image` only the parts that a layer names are its own; `env` is
 //! merged by name when `env_merge` asks for it; everything else is replaced as a whole.
 
-use std::collections::BTreeSet;
-
 use figment::Figment;
 use figment::value::{Dict, Value};
 
@@ -108,10 +106,26 @@ impl Entry<'_> {
             let origin = Origin { path: at.clone(), kind: OriginKind::Key };
             own.put("name", Part::at(origin, self.name.as_str()));
         }
+        note_env(base, &own, findings);
+        if !self.keyed && own.get("port").is_none() {
+            let message = "without `port` the app's port is the only TCP port that its image EXPOSEs, else 8080";
+            findings.note(&self.field, message).hint("an earlier generation took port 80: write `port: 80` if the app listens there");
+        }
         let name = own.get("name").and_then(Value::as_str).map_or(self.name.clone(), str::to_owned);
         let merged = overlay(base.clone(), own);
         let (values, origins) = merged.into_parts();
         Some(Merged { name: Some(if self.keyed { self.name } else { name }), values, at, origins })
+    }
+}
+
+/// Some expect that the variables of the root are set in every target.
+fn note_env(base: &Layer, own: &Layer, findings: &mut Findings<'_>) {
+    let is_list = |layer: &Layer| matches!(layer.get("env"), Some(Value::Array(..)));
+    let asked = [base, own].iter().any(|layer| layer.get("env_merge").is_some());
+    let place = own.origin("env").zip(own.get("env")).and_then(|(origin, value)| findings.at(origin, value));
+    if let Some(field) = place.filter(|_| is_list(base) && is_list(own) && !asked) {
+        let message = "this `env` replaces the root's: variables that are only there are not set for this target";
+        findings.note(&field, message).hint("write `env_merge: true` to keep them, or `env_merge: false` if it is meant so");
     }
 }
 
