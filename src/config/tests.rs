@@ -2,7 +2,10 @@
 //! `tests/fixtures/config`.
 
 mod properties;
+mod sameness;
+mod secrecy;
 mod seeds;
+mod written;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -111,6 +114,18 @@ fn valid_files_resolve() {
         different.extend(differs(&PathBuf::from(format!("{}.expected.json", path.display())), &actual));
     }
     assert!(different.is_empty(), "{}", different.join("\n\n"));
+}
+
+/// All that a target means, without values that may be secrets.
+fn resolved_target(target: &Target) -> serde_json::Value {
+    serde_json::json!({
+        "name": target.name,
+        "spec": target.spec,
+        "server": target.server,
+        "api_token": target.api_token.as_ref().map(|token| format!("{:?}", token.source)),
+        "pre_deploy": target.pre_deploy,
+        "post_deploy": target.post_deploy,
+    })
 }
 
 fn describe(source: &ValueSource) -> String {
