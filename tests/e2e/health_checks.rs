@@ -1,10 +1,10 @@
 //! Every kind of health check: it lets the healthy through, and its failure names what was asked.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::app::{App, image};
+use crate::app::{App, image, wait_for};
 use crate::haloyd::Haloyd;
 use crate::options::inspect;
 use crate::spec::{self, Ended, deploy, request};
@@ -69,11 +69,17 @@ fn a_command_in_the_container() {
     let app = spec::app(&haloyd, "command");
     let command = |words: &[&str]| json!({ "probe": { "command": words }, "interval": 1, "timeout": 2, "retries": 2 });
     let began = Instant::now();
+    let mut patient = command(&["/haloy-test-app", "--healthcheck"]);
+    patient["interval"] = json!(60);
+    put(&haloyd, &app, "v1", &[], patient).ok();
+    assert!(began.elapsed() < Duration::from_secs(30), "the deployment waited for the engine's first check: {:?}", began.elapsed());
+    assert_eq!(inspect(&haloyd, &app.containers()[0].name)["State"]["Health"]["Status"], "starting");
     put(&haloyd, &app, "v1", &[], command(&["/haloy-test-app", "--healthcheck"])).ok();
-    println!("deployed after {:?}", began.elapsed());
     let check = inspect(&haloyd, &app.containers()[0].name)["Config"]["Healthcheck"].clone();
     assert_eq!(check["Test"], json!(["CMD", "/haloy-test-app", "--healthcheck"]));
     assert_eq!((&check["Interval"], &check["Timeout"], &check["Retries"]), (&json!(1e9 as u64), &json!(2e9 as u64), &json!(2)));
+    let healthy = || (inspect(&haloyd, &app.containers()[0].name)["State"]["Health"]["Status"] == "healthy").then_some(());
+    wait_for(Duration::from_secs(10), "the engine finds it healthy too", healthy);
     assert_eq!(app.status()["replicas"][0]["health"], "healthy");
 
     let fails = command(&["/haloy-test-app", "script", "print=no disk", "exit=1"]);

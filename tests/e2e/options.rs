@@ -1,9 +1,12 @@
 //! What a spec says of its containers is what `docker inspect` shows of them.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
-use crate::app::{App, image};
-use crate::haloyd::Haloyd;
+use crate::app::{image, wait_for};
+use crate::haloyd::{Haloyd, get};
 use crate::spec::{self, deploy, request, send};
 
 /// `docker inspect` of the app's only container.
@@ -114,4 +117,35 @@ fn a_protected_app_is_stopped_and_not_removed() {
     let removal = stop(json!({ "remove_containers": true, "include_protected": true }));
     spec::end_of(&haloyd, spec::job_of(&removal)).ok();
     assert!(app.containers().is_empty());
+}
+
+/// `min_ready_seconds` before the switch, `drain_timeout` after it, `deploy_timeout` around all of it.
+#[test]
+fn times_are_kept() {
+    let haloyd = Haloyd::start();
+    let app = spec::app(&haloyd, "times");
+    let put = |changes: Value| {
+        let mut spec = json!({ "tls": "off", "drain_timeout": 2 });
+        spec.as_object_mut().expect("an object").extend(changes.as_object().expect("an object").clone());
+        let began = Instant::now();
+        let ended = deploy(&haloyd, &app, &request(&app, &image("v1"), &[("IGNORE_TERM", "1")], spec));
+        (ended, began.elapsed())
+    };
+    let (said, took) = put(json!({ "min_ready_seconds": 3 }));
+    said.ok();
+    assert!(took >= Duration::from_secs(3), "it served after {took:?}");
+
+    let (address, domain) = (haloyd.http_addr(), app.domain.clone());
+    let visitor = thread::spawn(move || get(address, "/slow?ms=60000", &[("host", &domain)]));
+    let in_flight = || (app.status()["replicas"][0]["requests_in_flight"] == 1).then_some(());
+    wait_for(Duration::from_secs(10), "the request arrived", in_flight);
+    let (said, took) = put(json!({}));
+    said.ok();
+    assert!(took >= Duration::from_secs(2), "the old version was given {took:?}");
+    assert!(took < Duration::from_secs(30), "the old version was given {took:?}");
+    assert!(visitor.join().expect("no panic").is_ok_and(|answer| answer.status >= 500), "it was cut off after the drain timeout");
+
+    let (said, took) = put(json!({ "deploy_timeout": 3, "health_check_path": "/nowhere" }));
+    said.failed("did not become healthy within 3 s");
+    assert!((3..20).contains(&took.as_secs()), "it failed after {took:?}");
 }
