@@ -11,7 +11,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::document::Document;
-use super::env::ValueSource;
 use super::secrets::FetchedSecrets;
 use super::source::Format;
 use super::*;
@@ -100,7 +99,7 @@ fn valid_files_resolve() {
         let target = &targets[0];
         let warnings: Vec<String> = warnings.iter().map(|warning| warning.render(false)).collect();
         assert!(!warnings.concat().contains(SECRET), "{warnings:?}");
-        let values: Vec<String> = target.env.iter().map(|entry| describe(&entry.source)).collect();
+        let values: Vec<String> = target.env.iter().map(|entry| describe(&entry.value.source)).collect();
         let resolved = serde_json::json!({
             "spec": target.spec,
             "env": values,
@@ -132,6 +131,8 @@ fn describe(source: &ValueSource) -> String {
     match source {
         ValueSource::Value(value) => format!("value {}", value.expose()),
         ValueSource::Env(name) => format!("env {name}"),
+        ValueSource::Secret(reference) => format!("secret {reference}"),
+        ValueSource::ServerSecret(name) => format!("server secret {name}"),
     }
 }
 
@@ -150,7 +151,8 @@ fn the_same_app_in_three_formats_is_the_same() {
     let yaml = target("everything.yaml");
     for other in [target("everything.json"), target("everything.toml")] {
         assert_eq!(yaml.spec, other.spec);
-        let values = |target: &Target| target.env.iter().map(|entry| (entry.name.clone(), describe(&entry.source))).collect::<Vec<_>>();
+        let values =
+            |target: &Target| target.env.iter().map(|entry| (entry.name.clone(), describe(&entry.value.source))).collect::<Vec<_>>();
         assert_eq!(values(&yaml), values(&other));
         assert_eq!((&yaml.server, &yaml.pre_deploy, &yaml.post_deploy), (&other.server, &other.pre_deploy, &other.post_deploy));
     }
