@@ -5,9 +5,11 @@
 //! ```text
 //! source    the text, at most 1 MiB, and where things are in it
 //! yaml json toml → tree      values with the place of every key and value
-//! document  keys in one spelling after the table `keys`, secrets masked; a figment provider
-//! targets   inheritance: providers laid over one another
-//! app       every key read as its type: AppSpec and what only the client needs
+//! document  keys in one spelling after the table `keys`, secrets masked
+//! targets   inheritance: layers (figment providers) laid over one another, each value with its origin;
+//!           generations moves what earlier releases wrote elsewhere
+//! target    every key read as its type: AppSpec and what only the client needs
+//! app       the file as a whole
 //! ```
 //!
 //! Nothing here looks at the network or the server. Mistakes are collected, never returned one at a
@@ -28,13 +30,16 @@ mod domains;
 mod env;
 mod environment;
 mod error;
+mod exercise;
 mod field;
 mod findings;
+mod generations;
 mod health_check;
 mod image;
 mod interpolation;
 mod json;
 mod keys;
+mod layer;
 mod linux;
 mod mask;
 mod mistake;
@@ -42,6 +47,7 @@ mod network;
 mod object;
 pub mod secrets;
 pub mod server;
+pub mod settings;
 mod size;
 mod source;
 mod spelling;
@@ -61,6 +67,7 @@ use std::path::{Path, PathBuf};
 pub use build::{ArgValue, Build, BuildArg, BuildPath, BuildsOn, Push};
 pub use environment::Environment;
 pub use error::ConfigError;
+pub use exercise::exercise;
 pub use image::{History, Image, RegistryAuth, registry_of};
 pub use mistake::Mistake;
 pub use source::find;

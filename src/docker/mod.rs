@@ -10,8 +10,10 @@
 
 mod connection;
 mod containers;
+mod create;
 mod error;
 mod events;
+mod exec;
 #[cfg(all(test, unix))]
 mod fake;
 mod host;
@@ -19,7 +21,9 @@ mod images;
 pub mod labels;
 mod listed;
 mod logs;
+mod naming;
 mod networks;
+mod one_off;
 mod pull;
 mod sockets;
 pub mod types;

@@ -9,7 +9,7 @@ mod image;
 mod secrets;
 pub mod target;
 
-pub use app::{APP, ENTRY, TARGET};
+pub use app::APP;
 pub use files::{CLIENT, DAEMON};
 
 use super::spelling::spells;
