@@ -1,0 +1,1 @@
+//! Every provider against a fake of its program.
