@@ -25,7 +25,7 @@ mod onepassword;
 mod program;
 mod sops;
 mod source;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;
 mod tool;
 mod vault;
