@@ -25,6 +25,7 @@ mod power;
 mod progress;
 mod rollback;
 mod rollback_targets;
+mod secrets;
 mod server;
 mod sse;
 mod status;
