@@ -32,6 +32,7 @@ mod json;
 mod keys;
 mod mask;
 mod mistake;
+mod schema;
 pub mod secrets;
 pub mod server;
 mod source;
@@ -51,6 +52,7 @@ use std::path::{Path, PathBuf};
 pub use environment::Environment;
 pub use error::ConfigError;
 pub use mistake::Mistake;
+pub use schema::{ADDRESS as SCHEMA_ADDRESS, schema};
 pub use source::find;
 pub use target::Target;
 
