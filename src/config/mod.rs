@@ -32,6 +32,7 @@ mod json;
 mod keys;
 mod mask;
 mod mistake;
+pub mod reference;
 mod schema;
 pub mod secrets;
 pub mod server;
