@@ -52,6 +52,14 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
     }
 }
 
+/// For fuzzers: reads a text as the configuration file `name`, whose ending says the format. Panics when a promise is
+/// broken, for whatever text.
+pub fn fuzz_config(name: &str, text: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(text) {
+        config::exercise(name, text);
+    }
+}
+
 #[cfg(target_os = "linux")]
 fn daemon_main(program: &str, args: Vec<OsString>) -> ExitCode {
     daemon::main(program, args)

@@ -60,7 +60,8 @@ impl Stop {
         if self.remove_volumes && !self.yes {
             confirm_data_loss(&subject, globals)?;
         }
-        let request = StopRequest { remove_containers: self.remove_containers || self.remove_volumes, remove_volumes: self.remove_volumes };
+        let remove_containers = self.remove_containers || self.remove_volumes;
+        let request = StopRequest { remove_containers, remove_volumes: self.remove_volumes, ..StopRequest::default() };
         let accepted = subject.api.post(&routes::app_verb(&subject.app, "stop"), &request).await?;
         finish(&subject, JobKind::Stop, accepted, &self.following, globals).await
     }

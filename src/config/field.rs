@@ -15,6 +15,15 @@ impl<'a> Field<'a> {
         Self { path: String::new(), value }
     }
 
+    /// A value on its own.
+    pub fn at(path: String, value: &'a Value) -> Self {
+        Self { path, value }
+    }
+
+    pub fn value(&self) -> &'a Value {
+        self.value
+    }
+
     /// The value of a key. A key without a value (`domains:` and nothing behind) counts as absent.
     pub fn get(&self, key: &str) -> Option<Field<'a>> {
         self.named(key).filter(|field| !field.is_empty())
@@ -38,7 +47,13 @@ impl<'a> Field<'a> {
     /// The entries of an object whose keys the user chose.
     pub fn entries(&self) -> Vec<(&'a str, Field<'a>)> {
         let Value::Dict(_, dict) = self.value else { return Vec::new() };
-        dict.iter().map(|(key, value)| (key.as_str(), Field { path: format!("{}.{key}", self.path), value })).collect()
+        let path = |key: &str| if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
+        dict.iter().map(|(key, value)| (key.as_str(), Field { path: path(key), value })).collect()
+    }
+
+    /// The values of an object.
+    pub fn members(&self) -> Vec<Field<'a>> {
+        self.entries().into_iter().map(|(_, field)| field).collect()
     }
 
     /// The entries of a list; none when it is not a list.

@@ -1,15 +1,18 @@
 //! Reads fields of a document as the types that keys have, and collects every mistake on the way.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use figment::value::Value;
 use jiff::SignedDuration;
 
-use super::document::Document;
+use super::document::{Document, Place};
 use super::error::ConfigError;
 use super::field::Field;
+use super::layer::{Origin, OriginKind, Origins};
 use super::mistake::Mistake;
 use super::source::Site;
 use super::spelling::nearest;
@@ -17,18 +20,70 @@ use super::spelling::nearest;
 /// What was found in one document. A reader that returns `None` has noted why.
 pub struct Findings<'a> {
     document: &'a Document,
+    /// Of which target the fields are; none while the document itself is read.
+    target: Option<Scope>,
     mistakes: Vec<Mistake>,
     warnings: Vec<Mistake>,
+}
+
+/// Where the fields of a target are written.
+struct Scope {
+    at: String,
+    origins: Origins,
 }
 
 impl<'a> Findings<'a> {
     /// Begins with the document's mistakes of spelling.
     pub fn new(document: &'a Document) -> Self {
-        Self { document, mistakes: document.mistakes.clone(), warnings: document.notes.clone() }
+        Self { document, target: None, mistakes: document.mistakes.clone(), warnings: document.notes.clone() }
+    }
+
+    /// From now on fields are those of a target after inheritance.
+    pub fn enter(&mut self, at: &str, origins: &Origins) {
+        self.target = Some(Scope { at: at.to_owned(), origins: origins.clone() });
+    }
+
+    /// From now on fields are those of the document itself.
+    pub fn leave(&mut self) {
+        self.target = None;
+    }
+
+    /// A value of the document itself, wherever it is on its way to.
+    pub fn at<'f>(&self, origin: &Origin, value: &'f Value) -> Option<Field<'f>> {
+        self.document.place(&origin.path).map(|_| Field::at(origin.path.clone(), value))
+    }
+
+    /// A field's path in the document.
+    pub fn document_path(&self, path: &str) -> String {
+        match &self.target {
+            None => path.to_owned(),
+            Some(scope) if path.is_empty() => scope.at.clone(),
+            Some(scope) => scope.origins.get(path).map_or_else(|| path.to_owned(), |origin| origin.path.clone()),
+        }
+    }
+
+    fn place(&self, field: &Field<'_>) -> Option<&'a Place> {
+        self.document.place(&self.document_path(&field.path))
+    }
+
+    /// The key alone is what is written there, not the value.
+    fn is_key(&self, path: &str) -> bool {
+        let kind = self.target.as_ref().and_then(|scope| scope.origins.get(path)).map(|origin| origin.kind);
+        kind == Some(OriginKind::Key)
+    }
+
+    /// Where a field's key begins, to sort by.
+    pub fn key_start(&self, field: &Field<'_>) -> usize {
+        self.place(field).map_or(0, |place| place.key.as_ref().unwrap_or(&place.value).start)
     }
 
     /// The warnings when there is no mistake, else the mistakes; both in the order of the file.
     pub fn finish(mut self) -> Result<Vec<Mistake>, ConfigError> {
+        for found in [&mut self.mistakes, &mut self.warnings] {
+            // What is wrong at the root is wrong in every target that inherits it.
+            let mut seen = BTreeSet::new();
+            found.retain(|mistake| seen.insert((mistake.start(), mistake.message.clone())));
+        }
         self.warnings.sort_by_key(Mistake::start);
         self.warnings.truncate(super::error::SHOWN);
         if self.mistakes.is_empty() {
@@ -40,15 +95,22 @@ impl<'a> Findings<'a> {
 
     /// Notes what is wrong with a field's value.
     pub fn mistake(&mut self, field: &Field<'_>, message: impl Into<String>) -> &mut Mistake {
-        let mistake = Mistake::new(self.site(field), Some(field.path.clone()), message);
+        let mistake = Mistake::new(self.site(field), Some(self.document_path(&field.path)), message);
         self.mistakes.push(mistake);
         self.mistakes.last_mut().expect("invariant: pushed above")
     }
 
     /// Notes what looks wrong and works all the same.
     pub fn warning(&mut self, field: &Field<'_>, message: impl Into<String>) -> &mut Mistake {
-        let warning = Mistake::new(self.site(field), Some(field.path.clone()), message).warning();
+        let warning = Mistake::new(self.site(field), Some(self.document_path(&field.path)), message).warning();
         self.warnings.push(warning);
+        self.warnings.last_mut().expect("invariant: pushed above")
+    }
+
+    /// Notes something that works and may surprise.
+    pub fn note(&mut self, field: &Field<'_>, message: impl Into<String>) -> &mut Mistake {
+        let note = Mistake::new(self.site(field), Some(self.document_path(&field.path)), message).note();
+        self.warnings.push(note);
         self.warnings.last_mut().expect("invariant: pushed above")
     }
 
@@ -57,8 +119,9 @@ impl<'a> Findings<'a> {
     pub fn missing(&mut self, object: &Field<'_>, key: &str, hint: &str) {
         let empty = object.named(key);
         let message = if empty.is_some() { format!("`{key}` has no value") } else { format!("`{key}` is missing") };
-        let path = if object.path.is_empty() { key.to_owned() } else { format!("{}.{key}", object.path) };
-        if self.document.is_meant(&path) {
+        let object_path = self.document_path(&object.path);
+        let path = if object_path.is_empty() { key.to_owned() } else { format!("{object_path}.{key}") };
+        if self.document.is_meant(&path) || object.path.is_empty() && self.document.is_meant(key) {
             return;
         }
         let site = self.site(empty.as_ref().unwrap_or(object));
@@ -73,14 +136,14 @@ impl<'a> Findings<'a> {
     }
 
     pub fn span(&self, field: &Field<'_>) -> Range<usize> {
-        let Some(place) = self.document.place(&field.path) else { return 0..0 };
-        let has_text = field.text().is_some() || field.is_bare();
+        let Some(place) = self.place(field) else { return 0..0 };
+        let has_text = (field.text().is_some() || field.is_bare()) && !self.is_key(&field.path);
         if has_text && !place.value.is_empty() { place.value.clone() } else { place.key.clone().unwrap_or_else(|| place.value.clone()) }
     }
 
     /// A number or boolean as it is written in the file.
     pub fn written(&self, field: &Field<'_>) -> Option<&'a str> {
-        self.document.place(&field.path).and_then(|place| place.written.as_deref())
+        self.place(field).and_then(|place| place.written.as_deref())
     }
 
     /// Whether a message may quote the value in passing: it is shown in the file, and short.
@@ -89,7 +152,7 @@ impl<'a> Findings<'a> {
     }
 
     fn is_hidden(&self, field: &Field<'_>) -> bool {
-        self.document.place(&field.path).is_some_and(|place| place.hidden)
+        self.place(field).is_some_and(|place| place.hidden)
     }
 
     /// The value as a message may have it.

@@ -1,8 +1,10 @@
 //! What must not be shown of a file: which bytes of its text could be a secret.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use super::keys::Shape;
+use super::spelling::camel_case;
 
 /// A value and the comment behind it: old secrets live on in comments.
 pub fn with_comment(text: &str, value: &Range<usize>) -> Range<usize> {
@@ -20,11 +22,12 @@ pub fn with_comment(text: &str, value: &Range<usize>) -> Range<usize> {
 /// What to hide in a text that could not be parsed, where nothing is known for sure: every line but
 /// those that plainly hold one public key and its value. Known keys and marks stay visible in all.
 pub fn unparsed(text: &str, shape: &'static Shape) -> Vec<Range<usize>> {
+    let keys = known_keys(shape);
     let mut hidden = Vec::new();
     let mut start = 0;
     for line in text.split_inclusive('\n') {
-        if !is_public(line, shape) {
-            let words = words(line).filter(|word| line[word.clone()] != *"-" && known_key(&line[word.clone()], shape).is_none());
+        if !is_public(line, &keys) {
+            let words = words(line).filter(|word| line[word.clone()] != *"-" && !keys.contains_key(&line[word.clone()]));
             hidden.extend(words.map(|word| start + word.start..start + word.end));
         }
         start += line.len();
@@ -33,12 +36,12 @@ pub fn unparsed(text: &str, shape: &'static Shape) -> Vec<Range<usize>> {
 }
 
 /// One public key at the beginning of a line, and behind it nothing that could be a second one.
-fn is_public(line: &str, shape: &'static Shape) -> bool {
+fn is_public(line: &str, keys: &KnownKeys) -> bool {
     let Some(separator) = line.find([':', '=']) else { return false };
     let (before, value) = (&line[..separator], &line[separator + 1..]);
     let key = before.trim().trim_start_matches("- ").trim_matches([' ', '"', '\'']);
     let has_second = value.contains(['=', '#']) || value.contains(": ") || value.contains("\":") || value.trim_end().ends_with(':');
-    !has_second && known_key(key, shape).is_some_and(|private| !private)
+    !has_second && keys.get(key).is_some_and(|private| !private)
 }
 
 /// What stands between spaces and marks.
@@ -53,30 +56,35 @@ fn words(line: &str) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-/// Whether a word is a key of the table, and a private one. The same word may be a key at several
-/// places; one private place makes it private.
-fn known_key(word: &str, shape: &'static Shape) -> Option<bool> {
-    let mut places = Vec::new();
-    collect(word, shape, false, &mut places);
-    places.into_iter().reduce(|any, private| any || private)
+/// Every word that is a key of the table, in all spellings, and whether it is a private one. The same
+/// word may be a key at several places; one private place makes it private.
+type KnownKeys = HashMap<String, bool>;
+
+fn known_keys(shape: &'static Shape) -> KnownKeys {
+    let mut keys = KnownKeys::new();
+    collect(shape, false, &mut keys);
+    keys
 }
 
-fn collect(word: &str, shape: &'static Shape, private: bool, places: &mut Vec<bool>) {
+fn collect(shape: &'static Shape, private: bool, keys: &mut KnownKeys) {
     match shape {
         Shape::Object(_) => {
             for key in shape.keys() {
-                if key.is_written(word) {
-                    let shown = matches!(key.shape, Shape::Variable { .. }) || key.name == "from";
-                    places.push((private || key.private) && !shown);
+                let private = private || key.private;
+                let shown = matches!(key.shape, Shape::Variable { .. }) || key.name == "from";
+                for name in key.former.iter().copied().chain([key.name]) {
+                    for spelling in [name.to_owned(), camel_case(name)] {
+                        *keys.entry(spelling).or_default() |= private && !shown;
+                    }
                 }
                 // A target and an entry of `apps` have the keys of the root.
                 if !matches!(key.name, "targets" | "apps") {
-                    collect(word, &key.shape, private || key.private, places);
+                    collect(&key.shape, private, keys);
                 }
             }
         }
-        Shape::List(inner) | Shape::Names(inner) => collect(word, inner, private, places),
-        Shape::Either(ways) => ways.iter().for_each(|way| collect(word, way, private, places)),
+        Shape::List(inner) | Shape::Names(inner) => collect(inner, private, keys),
+        Shape::Either(ways) => ways.iter().for_each(|way| collect(way, private, keys)),
         Shape::Value(_) | Shape::Variable { .. } => {}
     }
 }

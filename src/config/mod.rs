@@ -5,9 +5,11 @@
 //! ```text
 //! source    the text, at most 1 MiB, and where things are in it
 //! yaml json toml → tree      values with the place of every key and value
-//! document  keys in one spelling after the table `keys`, secrets masked; a figment provider
-//! targets   inheritance: providers laid over one another
-//! app       every key read as its type: AppSpec and what only the client needs
+//! document  keys in one spelling after the table `keys`, secrets masked
+//! targets   inheritance: layers (figment providers) laid over one another, each value with its origin;
+//!           generations moves what earlier releases wrote elsewhere
+//! target    every key read as its type: AppSpec and what only the client needs
+//! app       the file as a whole
 //! ```
 //!
 //! Nothing here looks at the network or the server. Mistakes are collected, never returned one at a
@@ -25,17 +27,21 @@ mod domains;
 mod env;
 mod environment;
 mod error;
+mod exercise;
 mod field;
 mod findings;
+mod generations;
 mod image;
 mod json;
 mod keys;
+mod layer;
 mod mask;
 mod mistake;
 pub mod reference;
 mod schema;
 pub mod secrets;
 pub mod server;
+pub mod settings;
 mod source;
 mod spelling;
 mod target;
@@ -52,6 +58,7 @@ use std::path::{Path, PathBuf};
 
 pub use environment::Environment;
 pub use error::ConfigError;
+pub use exercise::exercise;
 pub use mistake::Mistake;
 pub use schema::{ADDRESS as SCHEMA_ADDRESS, schema};
 pub use source::find;

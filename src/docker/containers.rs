@@ -1,22 +1,21 @@
-//! Our containers: the list with everything the planner wants to know, and the four changes.
+//! Our containers: the list with everything the planner wants to know; starting, stopping and removing them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum as Status, ContainerSummary,
-    ContainerSummaryStateEnum as SummaryState, EndpointSettings, Health, HealthStatusEnum, HostConfig, HostConfigLogConfig, RestartPolicy,
-    RestartPolicyNameEnum,
+    ContainerInspectResponse, ContainerStateStatusEnum as Status, ContainerSummary, ContainerSummaryStateEnum as SummaryState,
+    EndpointSettings, Health, HealthStatusEnum,
 };
-use bollard::query_parameters::{CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
+use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 
 use super::connection::{CHANGE, Docker, LOOK};
 use super::error::DockerError;
 use super::labels;
-use super::types::{Container, ContainerId, ContainerPhase, ContainerSpec, HealthCheck, HealthCheckStatus, Owner, VolumeMount};
+use super::types::{Container, ContainerId, ContainerPhase, HealthCheck, HealthCheckStatus, Owner};
 
 /// Inspections that run at once.
 const INSPECTIONS: usize = 8;
@@ -29,16 +28,7 @@ const ENGINES_STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// The network mode without a network of its own; the engine reserves the name.
 pub(super) const HOST_NETWORK: &str = "host";
 /// The time of a container that was never started, as the engine writes it.
-const NEVER: &str = "0001-01-01T00:00:00Z";
-
-/// Who holds a container name that we want.
-enum Holder {
-    Ours(ContainerId),
-    /// Ours, but on its way out.
-    Leaving,
-    Foreign,
-    Nobody,
-}
+pub(super) const NEVER: &str = "0001-01-01T00:00:00Z";
 
 impl Docker {
     /// All containers of this instance, in every state but one: whose removal is under way is left out,
@@ -84,59 +74,8 @@ impl Docker {
         }
     }
 
-    async fn inspect(&self, name_or_id: &str, deadline: Duration) -> Result<ContainerInspectResponse, DockerError> {
+    pub(super) async fn inspect(&self, name_or_id: &str, deadline: Duration) -> Result<ContainerInspectResponse, DockerError> {
         self.call("inspect container", name_or_id, deadline, |client| async move { client.inspect_container(name_or_id, None).await }).await
-    }
-
-    /// Creates the container without starting it. When its name is held by the container of the same
-    /// owner, that one is the answer: an earlier attempt got through.
-    pub async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId, DockerError> {
-        let attempt = self.try_create(spec).await;
-        if !attempt.as_ref().is_err_and(DockerError::is_conflict) {
-            return attempt;
-        }
-        match self.holder(spec).await? {
-            Holder::Ours(id) => Ok(id),
-            Holder::Foreign => Err(DockerError::NameTaken { name: spec.name.clone() }),
-            Holder::Nobody => self.try_create(spec).await,
-            Holder::Leaving => attempt,
-        }
-    }
-
-    async fn try_create(&self, spec: &ContainerSpec) -> Result<ContainerId, DockerError> {
-        let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
-        let body = create_body(spec, self.instance());
-        let created = self
-            .call("create container", &spec.name, CHANGE, |client| {
-                let (options, body) = (options.clone(), body.clone());
-                async move { client.create_container(Some(options), body).await }
-            })
-            .await?;
-        for warning in &created.warnings {
-            tracing::debug!(container = %spec.name, %warning, "the engine warns about a new container");
-        }
-        Ok(ContainerId(created.id))
-    }
-
-    async fn holder(&self, spec: &ContainerSpec) -> Result<Holder, DockerError> {
-        let details = match self.inspect(&spec.name, LOOK).await {
-            Ok(details) => details,
-            Err(error) if error.is_not_found() => return Ok(Holder::Nobody),
-            Err(error) => return Err(error),
-        };
-        let labels = details.config.and_then(|config| config.labels).unwrap_or_default();
-        let same_owner = labels::owner(&labels).is_ok_and(|owner| owner == spec.owner);
-        let leaving = matches!(details.state.and_then(|state| state.status), Some(Status::REMOVING | Status::DEAD));
-        Ok(match details.id {
-            Some(id) if same_owner && labels::is_ours(&labels, labels::ROLE_APP, self.instance()) => {
-                if leaving {
-                    Holder::Leaving
-                } else {
-                    Holder::Ours(ContainerId(id))
-                }
-            }
-            _ => Holder::Foreign,
-        })
     }
 
     /// Starts the container; one that runs is left alone.
@@ -183,44 +122,6 @@ impl Docker {
             Err(DockerError::Api { status: 409, message, .. }) if message.contains("in progress") => Ok(()),
             answer => answer,
         }
-    }
-}
-
-/// Rounded up: a grace period is never cut.
-fn whole_seconds(duration: Duration) -> u64 {
-    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
-}
-
-/// The body holds secrets in the clear. The client library offers bodies to the `log` facade at debug
-/// level, so nothing in this program may ever install a logger for that facade.
-fn create_body(spec: &ContainerSpec, instance: &str) -> ContainerCreateBody {
-    let env = spec.env.iter().map(|(name, value)| format!("{name}={}", value.expose())).collect();
-    let log_config = HostConfigLogConfig {
-        typ: Some("json-file".to_owned()),
-        config: Some(HashMap::from([("max-size".to_owned(), "10m".to_owned()), ("max-file".to_owned(), "3".to_owned())])),
-    };
-    let host_config = HostConfig {
-        network_mode: Some(spec.network.clone()),
-        binds: Some(spec.mounts.iter().map(bind).collect()),
-        restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::UNLESS_STOPPED), maximum_retry_count: None }),
-        log_config: Some(log_config),
-        ..Default::default()
-    };
-    ContainerCreateBody {
-        image: Some(spec.image.clone()),
-        env: Some(env),
-        labels: Some(labels::of_container(&spec.owner, instance, &spec.labels)),
-        stop_timeout: i64::try_from(whole_seconds(spec.stop_timeout)).ok(),
-        host_config: Some(host_config),
-        ..Default::default()
-    }
-}
-
-fn bind(mount: &VolumeMount) -> String {
-    let VolumeMount { source, target, options } = mount;
-    match options {
-        Some(options) => format!("{source}:{target}:{options}"),
-        None => format!("{source}:{target}"),
     }
 }
 
@@ -301,7 +202,6 @@ pub(super) fn addresses(networks: HashMap<String, EndpointSettings>, phase: &Con
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::Secret;
 
     /// What Docker 20.10 says about a container, shortened.
     fn inspected(state: &str) -> ContainerInspectResponse {
@@ -359,35 +259,6 @@ mod tests {
         let mut details = inspected(r#"{"Status":"running"}"#);
         details.config = None;
         assert_eq!(describe(details), None);
-    }
-
-    #[test]
-    fn what_the_engine_is_asked_to_create() {
-        let mount = |source: &str, options: Option<&str>| VolumeMount {
-            source: source.to_owned(),
-            target: "/data".to_owned(),
-            options: options.map(str::to_owned),
-        };
-        let spec = ContainerSpec {
-            name: "shop-20261121093000-1".to_owned(),
-            owner: describe(inspected("{}")).unwrap().owner,
-            image: "sha256:00".to_owned(),
-            env: vec![("KEY".to_owned(), Secret::new("a=b"))],
-            labels: BTreeMap::new(),
-            network: "haloy-public".to_owned(),
-            mounts: vec![mount("data", None), mount("/srv", Some("ro"))],
-            stop_timeout: Duration::from_millis(10_500),
-        };
-        let body = serde_json::to_value(create_body(&spec, "main")).unwrap();
-        assert_eq!(body["Env"], serde_json::json!(["KEY=a=b"]));
-        assert_eq!(body["StopTimeout"], 11);
-        assert_eq!(body["Labels"]["dev.haloy.instance"], "main");
-        assert_eq!(body["HostConfig"]["Binds"], serde_json::json!(["data:/data", "/srv:/data:ro"]));
-        assert_eq!(body["HostConfig"]["RestartPolicy"], serde_json::json!({"Name": "unless-stopped"}));
-        assert_eq!(
-            body["HostConfig"]["LogConfig"],
-            serde_json::json!({"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}})
-        );
     }
 
     #[cfg(unix)]

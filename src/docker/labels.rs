@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::types::Owner;
+use super::types::{Owner, Purpose};
 use crate::names::{AppName, DeployId, InvalidName};
 
-/// What the thing is for: [`ROLE_APP`], [`ROLE_NETWORK`] or [`ROLE_VOLUME`].
+/// What the thing is for: one of the `ROLE_` values.
 pub const ROLE: &str = "dev.haloy.role";
 pub const APP: &str = "dev.haloy.appName";
 pub const DEPLOYMENT: &str = "dev.haloy.deployment-id";
@@ -14,7 +14,10 @@ pub const SLOT: &str = "dev.haloy.slot";
 /// Which daemon it belongs to, where several share an engine.
 pub const INSTANCE: &str = "dev.haloy.instance";
 
+/// A replica of an app.
 pub const ROLE_APP: &str = "app";
+/// A release command of an app, in a container of its own.
+pub const ROLE_RELEASE: &str = "release";
 pub const ROLE_NETWORK: &str = "network";
 pub const ROLE_VOLUME: &str = "volume";
 
@@ -30,16 +33,24 @@ pub enum UnreadableLabels {
 }
 
 /// All labels of a container: those asked for, and over them those that say whose it is.
-pub(super) fn of_container(owner: &Owner, instance: &str, others: &BTreeMap<String, String>) -> HashMap<String, String> {
+pub(super) fn of_container(owner: &Owner, purpose: Purpose, instance: &str, others: &BTreeMap<String, String>) -> HashMap<String, String> {
     let mut labels: HashMap<String, String> = others.clone().into_iter().collect();
     labels.extend([
-        (ROLE.to_owned(), ROLE_APP.to_owned()),
+        (ROLE.to_owned(), role(purpose).to_owned()),
         (APP.to_owned(), owner.app.to_string()),
         (DEPLOYMENT.to_owned(), owner.deployment.to_string()),
         (SLOT.to_owned(), owner.slot.to_string()),
         (INSTANCE.to_owned(), instance.to_owned()),
     ]);
     labels
+}
+
+/// The role of containers for this purpose.
+pub(super) fn role(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Replica => ROLE_APP,
+        Purpose::Release => ROLE_RELEASE,
+    }
 }
 
 /// Labels of a thing that is no container.
@@ -79,7 +90,7 @@ mod tests {
             (APP.to_owned(), "not-shop".to_owned()),
             (ROLE.to_owned(), "king".to_owned()),
         ]);
-        let labels = of_container(&shop(), "main", &others);
+        let labels = of_container(&shop(), Purpose::Replica, "main", &others);
         assert_eq!(owner(&labels), Ok(shop()));
         assert_eq!(labels.get("team").map(String::as_str), Some("blue"));
         assert_eq!(labels.get("dev.haloy.role").map(String::as_str), Some("app"));
@@ -91,7 +102,7 @@ mod tests {
     #[test]
     fn labels_that_lie_are_refused() {
         let with = |label: &str, value: &str| {
-            let mut labels = of_container(&shop(), "main", &BTreeMap::new());
+            let mut labels = of_container(&shop(), Purpose::Replica, "main", &BTreeMap::new());
             labels.insert(label.to_owned(), value.to_owned());
             owner(&labels).map_err(|error| error.to_string())
         };

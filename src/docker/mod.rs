@@ -10,6 +10,7 @@
 
 mod connection;
 mod containers;
+mod create;
 mod error;
 mod events;
 #[cfg(all(test, unix))]
@@ -19,7 +20,9 @@ mod images;
 pub mod labels;
 mod listed;
 mod logs;
+mod naming;
 mod networks;
+mod one_off;
 mod pull;
 mod sockets;
 pub mod types;

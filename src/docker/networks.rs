@@ -18,7 +18,7 @@ impl Docker {
     /// use of the name fails as ambiguous. So whoever created looks again, and all who raced remove the
     /// same surplus: of those labelled ours, everything but the oldest.
     pub async fn ensure_network(&self, name: &str) -> Result<(), DockerError> {
-        if matches!(name, HOST_NETWORK | "none" | "bridge" | "default") || name.starts_with("container:") {
+        if !is_user_defined(name) {
             return Ok(());
         }
         let mut present = self.networks(volumes::checked(name)?).await?;
@@ -73,6 +73,11 @@ impl Docker {
             answer => answer,
         }
     }
+}
+
+/// Whether it is a network that somebody made, not one of the engine's own modes.
+pub(super) fn is_user_defined(name: &str) -> bool {
+    !matches!(name, HOST_NETWORK | "none" | "bridge" | "default") && !name.starts_with("container:")
 }
 
 /// The ids of the networks to remove: those labelled ours, but never the last and never the oldest.

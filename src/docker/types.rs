@@ -92,20 +92,108 @@ pub enum HealthCheckStatus {
     Unhealthy,
 }
 
+impl Owner {
+    /// What its container is called unless somebody wants another name: a retry collides instead of doubling.
+    pub fn container_name(&self) -> String {
+        format!("{}-{}-{}", self.app, self.deployment, self.slot)
+    }
+}
+
 /// Everything needed to create one container.
 #[derive(Debug, Clone)]
 pub struct ContainerSpec {
-    /// `{app}-{deployment}-{slot}`: a retry collides instead of doubling.
     pub name: String,
     pub owner: Owner,
+    pub purpose: Purpose,
     /// The image's id (`sha256:…`), so that a moved tag changes nothing.
     pub image: String,
     pub env: Vec<(String, Secret)>,
     /// Beside those that say whose it is.
     pub labels: BTreeMap<String, String>,
     pub network: String,
+    /// Further names under which a user-defined network finds it.
+    pub aliases: Vec<String>,
     pub mounts: Vec<VolumeMount>,
     pub stop_timeout: Duration,
+    pub check: EngineCheck,
+    pub options: ContainerOptions,
+}
+
+/// What a container of ours is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// It serves, and the engine starts it again when it ends.
+    Replica,
+    /// It runs once, to its end.
+    Release,
+}
+
+/// The health check that the engine itself makes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum EngineCheck {
+    /// The image's HEALTHCHECK, if it has one, with what is set here in place of the image's own.
+    Image(CheckPace),
+    /// None, whatever the image says.
+    #[default]
+    Off,
+    /// A program inside the container.
+    Command { words: Vec<String>, pace: CheckPace },
+}
+
+/// How often and how patiently a health check is made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CheckPace {
+    pub interval: Option<Duration>,
+    pub timeout: Option<Duration>,
+    /// Failures in a row that make a container unhealthy.
+    pub retries: Option<u16>,
+}
+
+/// What is asked of the engine beyond the basics. What is absent is the image's or the engine's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ContainerOptions {
+    pub command: Option<Vec<String>>,
+    pub entrypoint: Option<Vec<String>>,
+    pub user: Option<String>,
+    pub working_dir: Option<String>,
+    /// Bytes.
+    pub memory: Option<u64>,
+    /// Thousandths of a processor.
+    pub cpus: Option<u32>,
+    pub pids: Option<u32>,
+    pub stop_signal: Option<String>,
+    /// Bytes.
+    pub shm_size: Option<u64>,
+    pub ulimits: Vec<Ulimit>,
+    pub cap_add: Vec<String>,
+    pub cap_drop: Vec<String>,
+    pub read_only: bool,
+    /// Mount options by path.
+    pub tmpfs: BTreeMap<String, String>,
+    /// Names and their addresses.
+    pub extra_hosts: Vec<(String, String)>,
+    /// Driver and options; JSON files of 3 × 10 MB when absent.
+    pub logging: Option<(String, BTreeMap<String, String>)>,
+}
+
+/// A limit of setrlimit(2); -1 is unlimited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ulimit {
+    pub name: String,
+    pub soft: i64,
+    pub hard: i64,
+}
+
+/// A container that runs once: how far it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OneOff {
+    pub id: ContainerId,
+    pub deployment: DeployId,
+    /// The id of its image.
+    pub image: String,
+    pub phase: ContainerPhase,
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
 }
 
 /// `source:target[:options]` with a valid source.

@@ -145,6 +145,9 @@ pub struct StopRequest {
     /// Remove the app's named volumes too; implies `remove_containers`.
     #[serde(default)]
     pub remove_volumes: bool,
+    /// Whoever asks knows that the app is protected; without it nothing of such an app is removed.
+    #[serde(default)]
+    pub include_protected: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -1,6 +1,6 @@
 //! The keys of one app on one server.
 
-use super::image::{FROM, IMAGE, SOURCE, VALUE_SOURCE};
+use super::image::{FROM, IMAGE, SOURCE};
 use super::{Key, Kind, Shape, boolean, choice, key, list, literal, seconds, text};
 use crate::names::MAX_REPLICAS;
 

@@ -90,9 +90,10 @@ impl From<StoreError> for Refusal {
             StoreError::UnknownApp(_) | StoreError::UnknownJob(_) | StoreError::UnknownDeployment { .. } => {
                 refused(StatusCode::NOT_FOUND, Code::NotFound)
             }
-            StoreError::NothingToRollBackTo(_) | StoreError::NeverDeployed(_) | StoreError::DomainTaken { .. } => {
-                refused(StatusCode::CONFLICT, Code::Conflict)
-            }
+            StoreError::NothingToRollBackTo(_)
+            | StoreError::NeverDeployed(_)
+            | StoreError::DomainTaken { .. }
+            | StoreError::Protected(_) => refused(StatusCode::CONFLICT, Code::Conflict),
             StoreError::Closed => refused(StatusCode::SERVICE_UNAVAILABLE, Code::Internal),
             // Of the failures of a query the store has advice for one: the disk is full.
             StoreError::Query { action, .. } if error.hint().is_some() => {

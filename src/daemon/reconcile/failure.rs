@@ -1,11 +1,14 @@
 //! The report on a failed rollout: which container, what it said, what to do about it.
 
+use std::num::NonZeroU16;
+
 use futures_util::StreamExt as _;
 
-use super::execute::{StepError, health_path};
+use super::checks::{self, Way};
+use super::execute::StepError;
 use super::plan::Cause;
 use crate::daemon::store::Release;
-use crate::docker::{Container, ContainerPhase, Docker, LogQuery};
+use crate::docker::{Container, ContainerId, ContainerPhase, Docker, LogQuery};
 use crate::error::{Report as _, chain};
 use crate::wire::{ContainerReport, Failure, ProbeReport};
 
@@ -30,7 +33,11 @@ pub async fn diagnose(
 
 /// A step that repeating cannot help.
 pub fn of_step(error: &StepError) -> Failure {
-    Failure { reason: chain(error), hint: error.hint(), container: None }
+    let container = match error {
+        StepError::Release(failure) => Some(failure.report.clone()),
+        _ => None,
+    };
+    Failure { reason: chain(error), hint: error.hint(), container }
 }
 
 async fn report(docker: &Docker, container: &Container, probe: Option<ProbeReport>) -> ContainerReport {
@@ -47,14 +54,14 @@ async fn report(docker: &Docker, container: &Container, probe: Option<ProbeRepor
         restarts: container.restarts,
         listening_ports: Docker::listening(container).iter().map(|listening| listening.port).collect(),
         probe,
-        log_tail: log_tail(docker, container).await,
+        log_tail: log_tail(docker, &container.id).await,
     }
 }
 
 /// A missing log makes the report poorer, not wrong.
-async fn log_tail(docker: &Docker, container: &Container) -> Vec<String> {
+pub async fn log_tail(docker: &Docker, id: &ContainerId) -> Vec<String> {
     let query = LogQuery { tail: Some(LOG_TAIL), ..LogQuery::default() };
-    let lines = docker.logs(&container.id, query).filter_map(|line| async { line.ok().map(|line| line.text) });
+    let lines = docker.logs(id, query).filter_map(|line| async { line.ok().map(|line| line.text) });
     tokio::time::timeout(std::time::Duration::from_secs(5), lines.collect()).await.unwrap_or_default()
 }
 
@@ -74,31 +81,42 @@ fn reason(cause: &Cause, release: &Release, container: &Container, report: &Cont
 
 /// The next thing to do, by what was seen and by how the app is checked.
 fn hint(report: &ContainerReport, release: &Release, container: &Container) -> Option<String> {
-    let attach = "look at the log lines above, or run the image with `docker run` to see it fail".to_owned();
     if report.out_of_memory {
-        return Some("see what the server has left with `free -m`".to_owned());
+        return Some(match release.spec.container.resources.memory {
+            Some(_) => "set `resources.memory` in haloy.yaml higher".to_owned(),
+            None => "see what the server has left with `free -m`".to_owned(),
+        });
     }
     if report.exit_code.is_some() {
-        return Some(attach);
+        return Some("look at the log lines above, or run the image with `docker run` to see it fail".to_owned());
     }
-    if container.health.is_some() {
-        return Some(format!("run the image's HEALTHCHECK by hand: `docker inspect {}` shows it", report.name));
+    let app_port = release.prepared.as_ref().map(|prepared| prepared.port);
+    match checks::way(&release.spec, container.health.is_some()) {
+        Way::Engine(Some(words)) => Some(format!("run the health check by hand: `docker exec {} {}`", report.name, words.join(" "))),
+        Way::Engine(None) => Some(format!("run the image's HEALTHCHECK by hand: `docker inspect {}` shows it", report.name)),
+        Way::Runs => None,
+        Way::Tcp(port) => hint_for_port(port, app_port, None, container),
+        Way::Http { path, port, status, .. } => {
+            let setting = if release.spec.health_check.is_some() { "health_check" } else { "health_check_path" };
+            let answer = format!("the app must answer `GET {path}` with {}: set `{setting}`", checks::expected(status));
+            hint_for_port(port, app_port, Some(answer), container)
+        }
     }
-    let path = health_path(&release.spec);
-    let port = release.prepared.as_ref().map(|prepared| prepared.port.get()).filter(|_| path.is_some() || release.spec.port.is_some())?;
+}
+
+/// By who listens on the port that was asked: the check's own or the app's. `answer`: what it should have said.
+fn hint_for_port(own: Option<NonZeroU16>, app: Option<NonZeroU16>, answer: Option<String>, container: &Container) -> Option<String> {
+    let port = own.or(app)?.get();
     let listening = Docker::listening(container);
     let others = || listening.iter().find(|l| !l.loopback_only);
-    match (listening.iter().find(|l| l.port == port), path) {
-        (Some(ours), _) if ours.loopback_only => {
-            Some(format!("the app listens on 127.0.0.1:{port} alone: let it listen on 0.0.0.0:{port}"))
-        }
-        (Some(_), Some(path)) => Some(format!(
-            "the app must answer `GET {path}` with 2xx or 3xx: set `health_check_path`, or `deploy_timeout` when it needs longer, in haloy.yaml"
-        )),
-        (Some(_), None) => Some("set `deploy_timeout` in haloy.yaml when the app needs longer to start".to_owned()),
-        (None, _) => Some(match others() {
-            Some(other) => format!("the app listens on port {}, not {port}: set `port: {}` in haloy.yaml", other.port, other.port),
-            None => format!("nothing in the container listens on a port: the app must listen on 0.0.0.0:{port}"),
-        }),
-    }
+    Some(match (listening.iter().find(|l| l.port == port), answer) {
+        (Some(ours), _) if ours.loopback_only => format!("the app listens on 127.0.0.1:{port} alone: let it listen on 0.0.0.0:{port}"),
+        (Some(_), Some(answer)) => format!("{answer}, or `deploy_timeout` when it needs longer, in haloy.yaml"),
+        (Some(_), None) => "set `deploy_timeout` in haloy.yaml when the app needs longer to start".to_owned(),
+        (None, _) => match (others(), own) {
+            (Some(other), None) => format!("the app listens on port {}, not {port}: set `port: {}` in haloy.yaml", other.port, other.port),
+            (Some(other), Some(_)) => format!("the app listens on port {}, not {port}: set `health_check.port` in haloy.yaml", other.port),
+            (None, _) => format!("nothing in the container listens on a port: the app must listen on 0.0.0.0:{port}"),
+        },
+    })
 }

@@ -1,8 +1,8 @@
 //! Health monitors: one task for each container that is probed. They publish facts and decide
 //! nothing; a flip nudges the loop.
 //!
-//! A container is `Unknown` until its first success, passes at once then, fails after three misses
-//! in a row (fall) and passes again after two successes (rise). One that does not become healthy
+//! A container is `Unknown` until its first success, passes at once then, fails after some misses in
+//! a row (three, unless the app says otherwise) and passes again after two successes (rise). One that does not become healthy
 //! within half a minute of a restart counts as failing too.
 
 use std::collections::HashMap;
@@ -17,19 +17,15 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
+use super::checks::{self, Pace};
 use super::plan::{Fitness, Millis};
 use crate::daemon::clock::Clock;
 use crate::docker::{ContainerId, HealthCheck, HealthCheckStatus};
 use crate::error::chain;
-use crate::wire::ProbeReport;
+use crate::wire::{ProbeReport, StatusRange};
 
-const FALL: u32 = 3;
 const RISE: u32 = 2;
-/// A probe that takes longer has failed.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between two probes of a container that passes.
-const STEADY: Duration = Duration::from_secs(5);
-/// Between two probes of one that does not.
+/// Between two probes of a container that does not pass, unless the app wants more of them anyway.
 const IMPATIENT: Duration = Duration::from_secs(1);
 /// The first probe of a new container follows its start; the pauses then grow to `IMPATIENT`.
 const EAGER: Duration = Duration::from_millis(40);
@@ -41,13 +37,13 @@ const STAYS_UP: Millis = 1_000;
 /// How the health of a container is found out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Check {
-    /// GET; 2xx and 3xx pass, redirects are not followed.
-    Http { address: SocketAddr, path: String, host: String },
+    /// GET; 2xx and 3xx pass, or `status` alone. Redirects are not followed.
+    Http { address: SocketAddr, path: String, host: String, status: Option<StatusRange> },
     /// A connection that is accepted passes.
     Tcp { address: SocketAddr },
-    /// The image's HEALTHCHECK, run by the engine.
-    Engine(HealthCheck),
-    /// Neither: running is all that can be known.
+    /// Made by the engine: a command of the app's, or the image's HEALTHCHECK.
+    Engine { health: HealthCheck, command: Option<String> },
+    /// None of them: running is all that can be known.
     Runs,
 }
 
@@ -64,6 +60,7 @@ pub struct Subject {
     /// Another start of the same container is another life.
     pub started_at: Option<Timestamp>,
     pub check: Check,
+    pub pace: Pace,
 }
 
 /// Owns the probe tasks. Dropping it ends them.
@@ -124,8 +121,8 @@ impl Monitor {
         let report = Arc::new(Mutex::new(Report { fitness: Fitness::Unknown, probe: None }));
         let probed = matches!(subject.check, Check::Http { .. } | Check::Tcp { .. });
         let probe = probed.then(|| {
-            let prober =
-                Prober { check: subject.check.clone(), report: Arc::clone(&report), clock: self.clock, nudge: Arc::clone(&self.nudge) };
+            let (check, pace) = (subject.check.clone(), subject.pace);
+            let prober = Prober { check, pace, report: Arc::clone(&report), clock: self.clock, nudge: Arc::clone(&self.nudge) };
             tokio::spawn(prober.run()).abort_handle()
         });
         Watched { started_at: subject.started_at, check: subject.check.clone(), report, since: now, probe }
@@ -134,14 +131,14 @@ impl Monitor {
 
 /// Whether a check goes on where the other began: the engine's verdict may change, an address may not.
 fn same_kind(a: &Check, b: &Check) -> bool {
-    a == b || matches!((a, b), (Check::Engine(_), Check::Engine(_)))
+    a == b || matches!((a, b), (Check::Engine { .. }, Check::Engine { .. }))
 }
 
 impl Watched {
     fn judge_without_probe(&mut self, check: Check, now: Millis) {
         let mut report = lock(&self.report);
         match &check {
-            Check::Engine(health) => {
+            Check::Engine { health, .. } => {
                 report.fitness = match (health.status, report.fitness) {
                     (HealthCheckStatus::Healthy, passing @ Fitness::Passing { .. }) => passing,
                     (HealthCheckStatus::Healthy, _) => Fitness::Passing { since: now },
@@ -149,7 +146,7 @@ impl Watched {
                     (HealthCheckStatus::Unhealthy, _) => Fitness::Failing,
                 };
                 let answer = health.output.clone().unwrap_or_else(|| "no output yet".to_owned());
-                report.probe = Some(ProbeReport { target: "HEALTHCHECK of the image".to_owned(), answer });
+                report.probe = Some(ProbeReport { target: target(&check), answer });
             }
             Check::Runs if report.fitness == Fitness::Unknown && now.saturating_sub(self.since) >= STAYS_UP => {
                 report.fitness = Fitness::Passing { since: now };
@@ -164,6 +161,7 @@ impl Watched {
 /// The task of one probed container.
 struct Prober {
     check: Check,
+    pace: Pace,
     report: Arc<Mutex<Report>>,
     clock: Clock,
     nudge: Arc<Notify>,
@@ -174,17 +172,17 @@ impl Prober {
         let began = self.clock.now();
         let (mut hits, mut misses, mut pause) = (0, 0, EAGER);
         loop {
-            let (healthy, answer) = match tokio::time::timeout(PROBE_TIMEOUT, probe(&self.check)).await {
+            let (healthy, answer) = match tokio::time::timeout(self.pace.timeout, probe(&self.check)).await {
                 Ok(answered) => answered,
-                Err(_) => (false, format!("no answer within {} s", PROBE_TIMEOUT.as_secs())),
+                Err(_) => (false, format!("no answer within {} s", self.pace.timeout.as_secs())),
             };
             (hits, misses) = if healthy { (hits + 1, 0) } else { (0, misses + 1) };
             let fitness = self.judge(hits, misses, began);
             self.publish(fitness, answer);
             pause = match fitness {
-                Fitness::Passing { .. } if misses == 0 => STEADY,
+                Fitness::Passing { .. } if misses == 0 => self.pace.interval,
                 Fitness::Unknown => (pause * 3 / 2).min(IMPATIENT),
-                Fitness::Passing { .. } | Fitness::Failing => IMPATIENT,
+                Fitness::Passing { .. } | Fitness::Failing => IMPATIENT.min(self.pace.interval),
             };
             tokio::time::sleep(pause).await;
         }
@@ -196,7 +194,7 @@ impl Prober {
         match present {
             Fitness::Unknown if hits > 0 => Fitness::Passing { since: now },
             Fitness::Unknown if u128::from(now - began) > START_GRACE.as_millis() => Fitness::Failing,
-            Fitness::Passing { .. } if misses >= FALL => Fitness::Failing,
+            Fitness::Passing { .. } if misses >= u32::from(self.pace.retries) => Fitness::Failing,
             Fitness::Failing if hits >= RISE => Fitness::Passing { since: now },
             unchanged => unchanged,
         }
@@ -217,25 +215,33 @@ fn target(check: &Check) -> String {
     match check {
         Check::Http { address, path, .. } => format!("GET http://{address}{path}"),
         Check::Tcp { address } => format!("TCP {address}"),
-        Check::Engine(_) => "HEALTHCHECK of the image".to_owned(),
+        Check::Engine { command: Some(command), .. } => format!("command `{command}`"),
+        Check::Engine { command: None, .. } => "HEALTHCHECK of the image".to_owned(),
         Check::Runs => "running".to_owned(),
     }
 }
 
 async fn probe(check: &Check) -> (bool, String) {
     match check {
-        Check::Http { address, path, host } => match get(*address, path, host).await {
-            Ok((status, _)) if status.is_success() || status.is_redirection() => (true, format!("HTTP {}", status.as_u16())),
-            Ok((status, body)) if body.is_empty() => (false, format!("HTTP {}", status.as_u16())),
-            Ok((status, body)) => (false, format!("HTTP {}: {body}", status.as_u16())),
+        Check::Http { address, path, host, status: expected } => match get(*address, path, host).await {
+            Ok((status, body)) => judge(status, &body, *expected),
             Err(error) => (false, chain(error.as_ref())),
         },
         Check::Tcp { address } => match TcpStream::connect(address).await {
             Ok(_) => (true, "connected".to_owned()),
             Err(error) => (false, error.to_string()),
         },
-        Check::Engine(_) | Check::Runs => (true, String::new()),
+        Check::Engine { .. } | Check::Runs => (true, String::new()),
     }
+}
+
+/// Whether an answer passes, and what is said of it.
+fn judge(status: http::StatusCode, body: &str, expected: Option<StatusRange>) -> (bool, String) {
+    let code = status.as_u16();
+    let passes = expected.map_or(status.is_success() || status.is_redirection(), |e| (e.first..=e.last).contains(&code));
+    let wanted = if passes || expected.is_none() { String::new() } else { format!(", not {}", checks::expected(expected)) };
+    let text = if passes || body.is_empty() { String::new() } else { format!(": {body}") };
+    (passes, format!("HTTP {code}{wanted}{text}"))
 }
 
 /// One request on a connection of its own; answers with the status and the beginning of a body.
@@ -276,4 +282,22 @@ impl Drop for AbortOnDrop {
 /// Every holder only copies in or out, so a poisoned lock still holds a whole value.
 fn lock(report: &Mutex<Report>) -> std::sync::MutexGuard<'_, Report> {
     report.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_judged_by_what_is_expected() {
+        let judged = |code: u16, body: &str, expected: Option<(u16, u16)>| {
+            let expected = expected.map(|(first, last)| StatusRange { first, last });
+            judge(http::StatusCode::from_u16(code).unwrap(), body, expected)
+        };
+        assert_eq!(judged(302, "moved", None), (true, "HTTP 302".to_owned()));
+        assert_eq!(judged(503, "no database", None), (false, "HTTP 503: no database".to_owned()));
+        assert_eq!(judged(200, "ok", Some((204, 204))), (false, "HTTP 200, not 204: ok".to_owned()));
+        assert_eq!(judged(302, "", Some((200, 299))), (false, "HTTP 302, not 200 to 299".to_owned()));
+        assert_eq!(judged(401, "who are you", Some((401, 401))), (true, "HTTP 401".to_owned()));
+    }
 }

@@ -11,12 +11,16 @@
 //! What must never happen here: waiting for one app; deciding by what an event said; changing the
 //! table anywhere but in `publish`.
 
+mod blueprint;
+mod checks;
 mod execute;
 mod failure;
 mod health;
+mod image;
 mod observe;
 mod plan;
 mod publish;
+mod release_command;
 #[cfg(test)]
 mod sim;
 mod steps;
@@ -38,11 +42,11 @@ use self::plan::{Cause, Plan, Verdict, plan};
 use self::steps::Steps;
 use super::clock::Clock;
 use super::overview::{Overview, Watched};
-use super::store::{ActiveJob, AppIntent, StoreError};
+use super::store::{ActiveJob, AppIntent, RunState, StoreError};
 use crate::docker::{Container, DockerError};
 use crate::error::chain;
 use crate::names::AppName;
-use crate::wire::{EngineStatus, Failure, JobId, Phase};
+use crate::wire::{EngineStatus, Failure, JobId, JobKind, Phase};
 
 /// Look at everything at least this often.
 const TICK: Duration = Duration::from_secs(30);
@@ -233,7 +237,7 @@ impl Reconciler {
             Verdict::Fail(cause) => self.fail(turn, job, cause).await?,
             // The engine is at it: the job ends when the container is gone, not when it begins to go.
             Verdict::Done if self.steps.is_ending(&turn.app.app) => {}
-            Verdict::Done if job.remove_volumes => self.remove_volumes(turn, job),
+            Verdict::Done if job.kind == JobKind::Stop && turn.app.run == RunState::Removed => self.remove_the_rest(turn, job),
             Verdict::Done => self.finish(turn, job).await?,
         }
         Ok(())
@@ -286,15 +290,15 @@ impl Reconciler {
         Ok(())
     }
 
-    /// The last part of `stop --remove-volumes`. The engine may take its time.
-    fn remove_volumes(&mut self, turn: &Turn<'_>, job: ActiveJob) {
+    /// The last part of an app's removal: what is no container of its, and its volumes when they go too.
+    /// The engine may take its time.
+    fn remove_the_rest(&mut self, turn: &Turn<'_>, job: ActiveJob) {
         let (executor, app) = (self.executor.clone(), turn.app.app.clone());
-        let releases: Vec<_> = [&turn.app.serving, &turn.app.rollout].into_iter().flatten().cloned().collect();
+        let releases = [&turn.app.serving, &turn.app.rollout].into_iter().flatten().filter(|_| job.remove_volumes);
+        let releases: Vec<_> = releases.cloned().collect();
         self.steps.begin_conclusion(&turn.app.app, async move {
-            for release in &releases {
-                if let Err(error) = executor.remove_volumes(&app, release).await {
-                    return conclude_failure(&executor, app, job, failure::of_step(&error)).await;
-                }
+            if let Err(error) = executor.remove_the_rest(&app, &releases).await {
+                return conclude_failure(&executor, app, job, failure::of_step(&error)).await;
             }
             if let Err(error) = executor.store.finish(app, job.id).await {
                 tracing::error!(job = job.id, error = chain(&error), "could not write the end of the job down");

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 
-use super::execute::health_path;
+use super::checks::{self, Pace, Way};
 use super::health::{Check, Monitor, Report, Subject};
 use super::plan::{Fitness, Intent, Millis, Seen, State, Wanted};
 use crate::daemon::clock::Clock;
@@ -138,26 +139,26 @@ pub fn subjects(apps: &[AppIntent], containers: &BTreeMap<AppName, Vec<Container
     running
         .filter_map(|(container, release)| {
             let check = check(container, release)?;
-            Some(Subject { id: container.id.clone(), started_at: container.started_at, check })
+            Some(Subject { id: container.id.clone(), started_at: container.started_at, check, pace: Pace::of(&release.spec) })
         })
         .collect()
 }
 
-/// The image's HEALTHCHECK when it has one; HTTP for apps that serve it; a connection for a worker
-/// with a port; staying up for the rest. None while the container has no address yet.
+/// None while the container has no address yet, or the engine no verdict.
 fn check(container: &Container, release: &Release) -> Option<Check> {
-    if let Some(health) = &container.health {
-        return Some(Check::Engine(health.clone()));
-    }
     let spec = &release.spec;
-    let path = health_path(spec);
-    if path.is_none() && spec.port.is_none() {
-        return Some(Check::Runs);
-    }
-    let address = address(container, release)?;
-    Some(match path {
-        Some(path) => Check::Http { address, path: path.to_owned(), host: probe_host(spec) },
-        None => Check::Tcp { address },
+    let at = |port: Option<NonZeroU16>| {
+        let mut address = address(container, release)?;
+        address.set_port(port.map_or(address.port(), NonZeroU16::get));
+        Some(address)
+    };
+    Some(match checks::way(spec, container.health.is_some()) {
+        Way::Engine(words) => Check::Engine { health: container.health.clone()?, command: words.map(|words| words.join(" ")) },
+        Way::Http { path, port, host, status } => {
+            Check::Http { address: at(port)?, path: path.to_owned(), host: host.map_or_else(|| probe_host(spec), str::to_owned), status }
+        }
+        Way::Tcp(port) => Check::Tcp { address: at(port)? },
+        Way::Runs => Check::Runs,
     })
 }
 

@@ -11,7 +11,7 @@
 //! 3. A rollout that crashes or misses its deadline fails; what served never left. The newcomers are
 //!    on probation for a second after they took over: if one crashes then, the old ones serve again.
 //! 4. Nothing is stopped unless it is out of the table and drained.
-//! 5. `replace` stops the old version first and brings it back when the new one fails.
+//! 5. `replace` stops the old version first, and brings it back once the new one that failed has stopped.
 //! 6. When every replica fails its check, all running ones serve: a wrong check must not take an app down.
 
 use crate::daemon::store::RunState;
@@ -243,7 +243,7 @@ impl View<'_> {
                 self.bring_up(rollout, &mut steps);
             }
         }
-        if let Some(keep) = self.keep().filter(|_| !yielding) {
+        if let Some(keep) = self.keep().filter(|keep| !yielding && !(keep.replace && self.given_up_run(keep))) {
             self.bring_up(keep, &mut steps);
         }
         for c in self.seen {
@@ -254,6 +254,12 @@ impl View<'_> {
 
     fn others_run(&self, rollout: &Wanted) -> bool {
         self.seen.iter().any(|c| c.deployment != rollout.id && c.state.is_up())
+    }
+
+    /// What is left of a failed rollout has not stopped yet.
+    fn given_up_run(&self, keep: &Wanted) -> bool {
+        let wanted = |c: &Seen| c.deployment == keep.id || self.rollout().is_some_and(|rollout| rollout.id == c.deployment);
+        self.seen.iter().any(|c| !wanted(c) && c.state.is_up())
     }
 
     /// One step for every slot that does not run.
@@ -426,7 +432,7 @@ impl Cause {
 
 impl State {
     /// It has processes: ending it could cut something off.
-    fn is_up(self) -> bool {
+    pub fn is_up(self) -> bool {
         matches!(self, State::Running | State::Restarting | State::Paused)
     }
 }

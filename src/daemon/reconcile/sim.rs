@@ -14,6 +14,7 @@
 //! - the serving deployment is not healed during a rollout (47)
 //! - replace starts beside the old version (0)
 //! - replace keeps routing to the old version (0)
+//! - replace brings the old version back beside the one that failed (8)
 //! - stopped without draining (0)
 //! - drained as soon as no request is in flight (3)
 //! - drained after the settle time whatever is in flight (0)
@@ -345,6 +346,11 @@ impl World {
 
     fn pass(&mut self, calm: bool) -> Result<(), String> {
         self.note_free_rollout();
+        // The version that failed drains and stops before the old one may start.
+        let yields = |serving: &Wanted| serving.replace && self.containers.iter().any(|c| c.deployment != serving.id && c.state.is_up());
+        if self.intent.serving.as_ref().is_some_and(yields) {
+            self.last_hurt = self.now;
+        }
         let seen = self.observe();
         let decided = plan(&self.intent, &seen, self.now);
         self.nobody_leaves_without_reason(&decided)?;
@@ -469,6 +475,9 @@ impl World {
             Step::Launch(deployment, slot) => self.launch(deployment, slot)?,
             Step::Start(id) => {
                 let now = self.now;
+                if let Some(deployment) = self.containers.iter().find(|c| c.id == id).map(|c| c.deployment) {
+                    self.runs_alone(deployment)?;
+                }
                 if let Some(c) = self.containers.iter_mut().find(|c| c.id == id) {
                     self.intent.is_wanted(c.deployment)?;
                     (c.state, c.started_at) = (State::Running, now);
@@ -493,15 +502,27 @@ impl World {
         if self.containers.iter().any(|c| c.deployment == deployment && c.slot == slot) {
             return Err(format!("{deployment}/{slot} exists twice"));
         }
-        let replaces = self.intent.rollout.as_ref().is_some_and(|rollout| rollout.id == deployment && rollout.replace);
-        if replaces && self.containers.iter().any(|c| c.deployment != deployment && c.state == State::Running) {
-            return Err(format!("{deployment} runs beside the version it replaces"));
-        }
+        self.runs_alone(deployment)?;
         self.next += 1;
         let id = ContainerId(format!("c{}", self.next));
         // Creating may work and starting fail.
         let state = if self.dice.one_in(10) { State::Created } else { State::Running };
         self.containers.push(Container { id, deployment, slot, state, started_at: self.now, restarts: 0, ill_until: 0, stubborn: false });
+        Ok(())
+    }
+
+    /// Rule 5: a replacement starts alone, and so does what is brought back when it failed.
+    fn runs_alone(&self, deployment: DeployId) -> Result<(), String> {
+        let rollout = self.intent.rollout.as_ref();
+        let replaces = |wanted: &&Wanted| wanted.id == deployment && wanted.replace;
+        let beside = |c: &Container| c.deployment != deployment && c.state == State::Running;
+        if rollout.filter(replaces).is_some() && self.containers.iter().any(beside) {
+            return Err(format!("{deployment} runs beside the version it replaces"));
+        }
+        let given_up = |c: &Container| beside(c) && rollout.is_none_or(|rollout| rollout.id != c.deployment);
+        if self.intent.serving.as_ref().filter(replaces).is_some() && self.containers.iter().any(given_up) {
+            return Err(format!("{deployment} is brought back beside the version that failed"));
+        }
         Ok(())
     }
 

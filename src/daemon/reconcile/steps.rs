@@ -101,7 +101,7 @@ impl Steps {
             if busy.contains(&key) {
                 continue;
             }
-            let (Some(work), Some(under_way)) = (work(step, app), self.enter(&key)) else { continue };
+            let (Some(work), Some(under_way)) = (work(step, app, containers), self.enter(&key)) else { continue };
             let (executor, job) = (self.executor.clone(), app.job.filter(|_| app.rollout.is_some()));
             let (shared, clock) = (Arc::clone(&self.shared), self.clock);
             let for_rollout = is_for_rollout(step, app, containers);
@@ -112,6 +112,7 @@ impl Steps {
                     && let Key::Step(app, _) = &key
                 {
                     conclude_failure(&executor, app.clone(), job, failure).await;
+                    tidy_up(&executor, &key).await;
                 }
                 drop(under_way);
             });
@@ -187,6 +188,14 @@ fn conclude(shared: &Mutex<Shared>, key: &Key, result: Result<(), StepError>, cl
     shared.setbacks.insert(key.clone(), Setback { failures, retry_at: clock.now() + pause, error: chain(&error) });
     let engine_away = matches!(&error, StepError::Docker { source, .. } if source.is_unreachable());
     (error.is_permanent() || (failures >= ATTEMPTS && !engine_away)).then(|| failure::of_step(&error))
+}
+
+/// What a failed preparation has left, now that its end is written down.
+async fn tidy_up(executor: &Executor, key: &Key) {
+    let Key::Step(app, Step::Prepare(deployment)) = key else { return };
+    if let Err(error) = executor.remove_one_offs(app, Some(*deployment)).await {
+        tracing::warn!(%app, error = chain(&error), "the container of a release command stays behind");
+    }
 }
 
 fn lock(shared: &Mutex<Shared>) -> std::sync::MutexGuard<'_, Shared> {

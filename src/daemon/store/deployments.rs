@@ -38,6 +38,8 @@ pub struct Release {
     /// The image that it must run: set from the start when it repeats an earlier deployment.
     pub image_id: Option<String>,
     pub prepared: Option<Prepared>,
+    /// It is an earlier deployment once more: a rollback or a restart.
+    pub repeats: bool,
 }
 
 impl Store {
@@ -176,15 +178,15 @@ impl HistoryRow {
 
 /// Reads one deployment for the loop.
 pub(super) fn release(db: &Connection, id: DeployId) -> Result<Release, StoreError> {
-    type Columns = (String, Option<String>, Option<u16>);
-    let (spec, image_id, port): Columns = db
-        .query_row("SELECT spec, image_id, port FROM deployments WHERE id = ?1", [id.number()], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+    type Columns = (String, Option<String>, Option<u16>, bool);
+    let (spec, image_id, port, repeats): Columns = db
+        .query_row("SELECT spec, image_id, port, repeats IS NOT NULL FROM deployments WHERE id = ?1", [id.number()], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
         })
         .map_err(query("read a deployment"))?;
     let port = port.and_then(NonZeroU16::new);
     let prepared = image_id.clone().zip(port).map(|(image_id, port)| Prepared { image_id, port });
-    Ok(Release { id, spec: parse_spec(&spec)?, image_id, prepared })
+    Ok(Release { id, spec: parse_spec(&spec)?, image_id, prepared, repeats })
 }
 
 /// Copies an earlier deployment under a new id, with its environment and its image. Its port is left
@@ -299,6 +301,25 @@ pub(super) fn refuse_taken_domains(db: &Connection, spec: &AppSpec) -> Result<()
         }
     }
     Ok(())
+}
+
+/// By what serves or by what is on its way: protection that comes and protection that goes both count.
+pub(super) fn is_protected(db: &Connection, app: &AppName) -> Result<bool, StoreError> {
+    let failed = query("look whether an app is protected");
+    let mut statement = db
+        .prepare(
+            "SELECT spec FROM deployments WHERE app = ?1 AND (
+                id IN (SELECT serving FROM apps WHERE name = ?1)
+                OR id IN (SELECT deployment FROM jobs WHERE app = ?1 AND finished_at IS NULL))",
+        )
+        .map_err(failed)?;
+    let specs = statement.query_map([app.as_str()], |row| row.get::<_, String>(0)).map_err(failed)?;
+    for spec in specs {
+        if parse_spec(&spec.map_err(failed)?)?.protected {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn hosts(domains: &[DomainSpec]) -> impl Iterator<Item = &Domain> {

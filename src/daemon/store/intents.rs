@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::deployments::{Release, forget_oldest, refresh_restart, release};
 use super::{Store, StoreError, damaged, jobs, query, to_json};
 use crate::names::{AppName, DeployId};
-use crate::wire::{EventKind, Failure, JobId, JobKind, Phase};
+use crate::wire::{Event, EventKind, Failure, JobId, JobKind, Phase};
 
 /// Whether an app is to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +86,21 @@ impl Store {
         let note = EventKind::Note { message };
         self.write("note the progress of a job", move |db| if jobs::has(db, job, &note)? { Ok(()) } else { jobs::append(db, job, &note) })
             .await
+    }
+
+    /// Adds lines for people to a job, in one go.
+    pub async fn notes(&self, job: JobId, messages: Vec<String>) -> Result<(), StoreError> {
+        self.write("note what a job says", move |db| {
+            messages.into_iter().try_for_each(|message| jobs::append(db, job, &EventKind::Note { message }))
+        })
+        .await
+    }
+
+    /// How many lines of a job begin with this mark.
+    pub async fn count_notes(&self, job: JobId, mark: &'static str) -> Result<usize, StoreError> {
+        let (events, _) = self.events(job, 0).await?;
+        let marked = |event: &&Event| matches!(&event.kind, EventKind::Note { message } if message.starts_with(mark));
+        Ok(events.iter().filter(marked).count())
     }
 
     /// The rollout is complete: it serves from now on, also when the app was stopped before.

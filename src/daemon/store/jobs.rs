@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::deployments::{now, refuse_taken_domains, serving, spec_of, timestamp};
+use super::deployments::{is_protected, now, refuse_taken_domains, serving, spec_of, timestamp};
 use super::intents::{ActiveJob, exists};
 use super::{Store, StoreError, damaged, query, to_json};
 use crate::names::{AppName, DeployId};
@@ -21,6 +21,9 @@ impl Store {
     pub async fn accept_stop(&self, app: AppName, stop: StopRequest) -> Result<Accepted, StoreError> {
         self.write("accept the stop", move |db| {
             known_app(db, &app)?;
+            if (stop.remove_containers || stop.remove_volumes) && !stop.include_protected && is_protected(db, &app)? {
+                return Err(StoreError::Protected(app));
+            }
             let accepted = queue(db, &app, JobKind::Stop, None)?;
             db.execute(
                 "UPDATE jobs SET remove_containers = ?2, remove_volumes = ?3 WHERE id = ?1",

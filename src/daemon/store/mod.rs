@@ -58,6 +58,8 @@ pub enum StoreError {
     NeverDeployed(AppName),
     #[error("domain `{domain}` already belongs to app `{app}`")]
     DomainTaken { domain: Domain, app: AppName },
+    #[error("app `{0}` is protected: its containers and volumes are not removed by accident")]
+    Protected(AppName),
 }
 
 impl Report for StoreError {
@@ -80,6 +82,7 @@ impl Report for StoreError {
             Self::DomainTaken { app, .. } => {
                 Some(format!("remove the domain from `{app}` first, or run `haloy stop --remove-containers` for it"))
             }
+            Self::Protected(_) => Some("add `--include-protected` if that is what you want".to_owned()),
             Self::WrongIdentity => {
                 Some("restore age_identity.txt from a backup (or HALOY_AGE_IDENTITY): without it no app can be started again".to_owned())
             }

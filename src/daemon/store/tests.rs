@@ -150,7 +150,7 @@ async fn a_domain_belongs_to_one_app_until_its_containers_are_removed() {
     assert!(matches!(taken, Err(StoreError::DomainTaken { .. })));
     assert!(store.jobs(Some(app("other")), 10).await.expect("jobs").is_empty(), "nothing half done is left");
 
-    let stop = StopRequest { remove_containers: true, remove_volumes: false };
+    let stop = StopRequest { remove_containers: true, ..StopRequest::default() };
     let stopped = store.accept_stop(app("shop"), stop).await.expect("stop");
     store.activate_jobs().await.expect("activate");
     assert_eq!(store.intents().await.expect("intents")[0].run, RunState::Removed);
@@ -213,7 +213,7 @@ async fn failures_and_restarts_do_not_crowd_versions_out_of_the_history() {
 async fn a_removed_app_does_not_come_back_to_a_domain_that_another_took() {
     let (_dir, store) = store();
     complete(&store, "shop", "shop:1").await;
-    let stop = StopRequest { remove_containers: true, remove_volumes: false };
+    let stop = StopRequest { remove_containers: true, ..StopRequest::default() };
     let stopped = store.accept_stop(app("shop"), stop).await.expect("stop");
     store.activate_jobs().await.expect("activate");
     store.finish(app("shop"), stopped.job).await.expect("finish");
@@ -250,4 +250,24 @@ fn an_identity_that_sealed_nothing_here_is_refused() {
     let store = Store::open(&dir.path().join("db/haloy.db")).expect("reopen");
     store.claim("age1ours").expect("the same again");
     assert!(matches!(store.claim("age1other"), Err(StoreError::WrongIdentity)));
+}
+
+#[tokio::test]
+async fn a_protected_app_is_removed_only_by_those_who_say_so_twice() {
+    let (_dir, store) = store();
+    complete(&store, "shop", "shop:1").await;
+    let mut new = new("shop", "shop:2", "shop.example.com");
+    new.spec.protected = true;
+    let queued = store.accept_deploy(new).await.expect("accept");
+    let stop = |remove_containers, remove_volumes, include_protected| {
+        store.accept_stop(app("shop"), StopRequest { remove_containers, remove_volumes, include_protected })
+    };
+    assert!(matches!(stop(true, false, false).await, Err(StoreError::Protected(_))), "it will be protected once the job is done");
+    store.activate_jobs().await.expect("activate");
+    store.promote(app("shop"), queued.deployment.expect("deployment"), Some(queued.job)).await.expect("promote");
+    store.finish(app("shop"), queued.job).await.expect("finish");
+    assert!(matches!(stop(true, false, false).await, Err(StoreError::Protected(_))));
+    assert!(matches!(stop(false, true, false).await, Err(StoreError::Protected(_))));
+    stop(false, false, false).await.expect("stopping alone removes nothing");
+    stop(true, true, true).await.expect("it was said twice");
 }

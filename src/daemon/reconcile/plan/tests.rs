@@ -1,6 +1,6 @@
 //! Scenarios as text: what is wanted and seen in, the decision out.
 //!
-//! Intent: `serving 1x2` (deployment 1 with 2 replicas), `rollout 2x1`, then flags: `replace`,
+//! Intent: `serving 1x2` (deployment 1 with 2 replicas), `rollout 2x1`, then flags: `replace` (of the rollout, else of what serves),
 //! `unprepared`, `stopped`, `removed`, `job=deploy|stop|start`. Containers: `1/2 running passing in`
 //! (deployment/slot, state, fitness, `in` the table or `out=MS` for so long), `busy`, `restarts=N`.
 
@@ -22,7 +22,7 @@ fn read_intent(text: &str) -> Intent {
         match word {
             "serving" => intent.serving = words.next().map(wanted),
             "rollout" => intent.rollout = words.next().map(wanted),
-            "replace" => intent.rollout.as_mut().expect("a rollout first").replace = true,
+            "replace" => intent.rollout.as_mut().or(intent.serving.as_mut()).expect("a deployment first").replace = true,
             "unprepared" => intent.rollout.as_mut().expect("a rollout first").prepared = false,
             "late" => intent.rollout.as_mut().expect("a rollout first").free_since = Some(NOW - 60_001),
             "waits" => intent.rollout.as_mut().expect("a rollout first").free_since = None,
@@ -180,6 +180,8 @@ fn replace_stops_first_and_brings_back_when_the_new_one_fails() {
     check(start, &["1/1 passing out=1000"], "[] [stop 1/1] starting");
     check(start, &["1/1 exited out=1500"], "[] [launch 2/1] starting");
     check(start, &["1/1 exited", "2/1 passing in"], "[2/1] [] promote");
+    check("serving 1x1 replace", &["1/1 exited", "2/1"], "[] [retire 2/1] idle");
+    check("serving 1x1 replace", &["1/1 exited", "2/1 exited"], "[] [start 1/1, retire 2/1] idle");
     check("serving 1x1", &["1/1 exited", "2/1"], "[] [start 1/1, retire 2/1] idle");
 }
 

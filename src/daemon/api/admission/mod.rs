@@ -1,6 +1,8 @@
 //! Which deploys are let in: the rules of a spec that its types cannot say, checked again here
 //! because not every client is ours. Never repeats an environment value.
 
+mod container;
+
 use std::collections::BTreeSet;
 
 use super::refusal::Refusal;
@@ -60,6 +62,14 @@ fn check_spec(spec: &AppSpec, mistakes: &mut Vec<String>) {
             mistakes.push(format!("`spec.volumes[{index}]`: `{}` is mounted over twice", mount.target));
         }
     }
+    container::check_tmpfs(&spec.container.tmpfs, &mut targets, mistakes);
+    container::check_options(&spec.container, mistakes);
+    container::check_words("release_command", spec.release_command.as_deref(), mistakes);
+    if let Some(check) = &spec.health_check {
+        container::check_health(check, mistakes);
+    }
+    container::check_naming(spec, mistakes);
+    container::check_network(spec, mistakes);
 }
 
 fn check_mount(index: usize, mount: &Mount, mistakes: &mut Vec<String>) {
@@ -136,6 +146,16 @@ mod tests {
                 "domains": [{ "domain": "shop.example.com", "aliases": ["www.example.com"] }],
                 "env": [{ "name": "A", "source": "value" }, { "name": "_b1", "source": { "env": "B" } }],
                 "volumes": [{ "source": { "volume": "data" }, "target": "/data" }, { "source": { "host": "/srv" }, "target": "/srv", "options": "ro,z" }],
+                "health_check": { "probe": { "http": { "path": "/up", "host": "a.example.com:80", "status": { "first": 200, "last": 299 } } }, "retries": 5 },
+                "release_command": ["bin/migrate", ""],
+                "container": {
+                    "command": ["serve", ""], "entrypoint": [""], "user": "app:1000", "working_dir": "/", "labels": { "team": "blue" },
+                    "resources": { "memory": 6291456, "cpus": 10, "pids": 1 }, "stop_signal": "SIGRTMIN+3", "shm_size": 1,
+                    "ulimits": [{ "name": "nofile", "soft": 1024, "hard": -1 }, { "name": "core", "soft": -1, "hard": -1 }],
+                    "cap_add": ["NET_ADMIN"], "cap_drop": ["ALL"], "tmpfs": [{ "path": "/tmp", "options": "size=64m,mode=1777" }],
+                    "extra_hosts": [{ "name": "db", "address": "host-gateway" }, { "name": "six", "address": "fd00::1" }],
+                    "logging": { "driver": "local", "options": { "max-size": "1m" } },
+                },
             },
             "env": [{ "name": "A", "value": "hunter2" }, { "name": "_b1", "value": "" }],
             "performer": "ö".repeat(256), "git_commit": "abc123",
@@ -176,6 +196,31 @@ mod tests {
             ("/spec/volumes/1/source/host", json!("./srv"), "host path `./srv` is not absolute"),
             ("/spec/volumes/0/source/volume", json!("da/ta"), "`da/ta` is not a volume's name"),
             ("/spec/volumes/0/target", json!("/srv"), "mounted over twice"),
+            ("/spec/volumes/0/target", json!("/tmp"), "`spec.container.tmpfs[0]`: `/tmp` is mounted over twice"),
+            ("/spec/container/tmpfs/0/path", json!("tmp"), "path `tmp` in the container is not absolute"),
+            ("/spec/container/tmpfs/0/options", json!("size=1m:ro"), "options are separated by commas"),
+            ("/spec/container/command", json!([]), "`spec.container.command`: at least one word"),
+            ("/spec/container/entrypoint", json!(["a\0"]), "`spec.container.entrypoint`: a word cannot contain a NUL"),
+            ("/spec/container/user", json!("a:b:c"), "`spec.container.user`: `user`, `uid`"),
+            ("/spec/container/working_dir", json!("srv"), "`spec.container.working_dir`: an absolute path"),
+            ("/spec/container/labels", json!({ "dev.haloy.role": "x" }), "`spec.container.labels`: `dev.haloy.…` belongs to haloy"),
+            ("/spec/container/labels", json!({ "a b": "x" }), "`spec.container.labels`: a name without blanks"),
+            ("/spec/container/resources/memory", json!(6291455), "`spec.container.resources.memory`: at least 6 MiB"),
+            ("/spec/container/resources/cpus", json!(9), "`spec.container.resources.cpus`: at least 10"),
+            ("/spec/container/stop_signal", json!("quit"), "`spec.container.stop_signal`: a signal's name"),
+            ("/spec/container/ulimits/0/name", json!("files"), "`files` is none of core, cpu"),
+            ("/spec/container/ulimits/0/name", json!("core"), "`core` is there twice"),
+            ("/spec/container/ulimits/0/hard", json!(1), "the soft limit is at most the hard one"),
+            ("/spec/container/cap_add/0", json!("net admin"), "`spec.container.cap_add`: names of capabilities"),
+            ("/spec/container/cap_drop/0", json!(""), "`spec.container.cap_drop`: names of capabilities"),
+            ("/spec/container/extra_hosts/0/address", json!("localhost"), "`spec.container.extra_hosts[0]`: an IP address"),
+            ("/spec/container/extra_hosts/0/name", json!("a:b"), "`spec.container.extra_hosts[0]`: a host name"),
+            ("/spec/container/logging/driver", json!(""), "`spec.container.logging.driver`: a driver's name"),
+            ("/spec/release_command", json!([]), "`spec.release_command`: at least one word"),
+            ("/spec/health_check/probe", json!({ "command": [] }), "`spec.health_check.probe.command`: at least one word"),
+            ("/spec/health_check/probe/http/path", json!("up"), "`spec.health_check.probe.http.path`: begins with"),
+            ("/spec/health_check/probe/http/host", json!("a\r\nb"), "`spec.health_check.probe.http.host`: a host name"),
+            ("/spec/health_check/probe/http/status/last", json!(199), "`spec.health_check.probe.http.status`: from 100 to 599"),
             ("/env", json!([]), "0 values for the 2 entries of `spec.env`"),
             ("/env/0/name", json!("_b1"), "`env[0]`: it is not the value of `A`"),
             ("/env/0/value", json!("hunter2\0"), "`env[0]`: a value cannot contain a NUL"),
@@ -185,6 +230,24 @@ mod tests {
             assert!(said.contains(expected), "{place}: {said}");
             assert!(!said.contains("hunter2"), "{said}");
         }
+    }
+
+    #[test]
+    fn one_name_and_one_address_are_for_one_container() {
+        let with = |changes: &[(&str, serde_json::Value)]| {
+            said(|request| changes.iter().for_each(|(field, value)| request["spec"][*field] = value.clone()))
+        };
+        let (naming, replace) = (("naming_strategy", json!("static")), ("deployment_strategy", json!("replace")));
+        let (host, one) = (("network", json!("host")), ("replicas", json!(1)));
+        assert_eq!(with(&[naming.clone(), replace.clone(), one.clone()]), "");
+        let both = with(&[naming]);
+        assert!(both.contains("`static` needs `deployment_strategy: replace`") && both.contains("`static` allows one replica"), "{both}");
+        assert_eq!(with(&[host.clone(), replace.clone(), one]), "");
+        let both = with(std::slice::from_ref(&host));
+        assert!(both.contains("`spec.replicas`: 1 on the network `host`") && both.contains("`replace` on the network `host`"), "{both}");
+        let worker = [host, ("domains", json!([])), ("health_check_path", json!(null)), ("health_check", json!(null))];
+        assert_eq!(with(&worker), "", "a worker without a port runs beside itself");
+        assert!(with(&[("network", json!("none"))]).contains("`spec.network`: without a network"));
     }
 
     #[test]
