@@ -9,7 +9,7 @@ mod image;
 mod secrets;
 mod target;
 
-pub use app::APP;
+pub use app::{APP, TARGET};
 pub use files::{CLIENT, DAEMON};
 pub use image::{FROM, IMAGE, VALUE_SOURCE};
 pub use target::WORDS;
