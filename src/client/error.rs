@@ -11,6 +11,7 @@ use crate::wire::{Code, JobId, Problem};
 
 use super::address::Address;
 use super::api::Origin;
+use super::config::UnknownTarget;
 use super::init::InitError;
 use super::sse::SseError;
 
@@ -31,6 +32,8 @@ pub enum ClientError {
     Key(#[from] UnknownKey),
     #[error(transparent)]
     Init(#[from] InitError),
+    #[error(transparent)]
+    Target(#[from] UnknownTarget),
     #[error("`{word}` must come first: `{program} {word} …`")]
     Misplaced { word: &'static str, program: String },
     #[error("`{word}` is not a job number")]
@@ -197,6 +200,7 @@ impl Report for ClientError {
             Self::Config(error) => return error.hint(),
             Self::Key(error) => return error.hint(),
             Self::Init(error) => return error.hint(),
+            Self::Target(error) => return error.hint(),
             Self::NoServer => {
                 "write `server: HOST` into the configuration, pass `--server HOST` or run `haloy server add HOST --token-stdin`".to_owned()
             }
@@ -241,6 +245,7 @@ impl Report for ClientError {
             Self::Config(error) => error.exit_code(),
             Self::Key(error) => error.exit_code(),
             Self::Init(error) => error.exit_code(),
+            Self::Target(error) => error.exit_code(),
             Self::Name(_) | Self::Misplaced { .. } | Self::JobNumber { .. } | Self::GivenTwice { .. } | Self::NotOneApp { .. } => MISUSE,
             Self::Unconfirmed { .. } | Self::TokenCharacters { .. } => MISUSE,
             Self::OtherApp { .. } | Self::TokenMissing { .. } | Self::ServesAlready { .. } => MISUSE,

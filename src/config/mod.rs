@@ -62,6 +62,7 @@ pub use exercise::exercise;
 pub use mistake::Mistake;
 pub use schema::{ADDRESS as SCHEMA_ADDRESS, schema};
 pub use source::find;
+pub use spelling::nearest;
 pub use target::Target;
 
 use app::App;

@@ -3,8 +3,11 @@
 //! Nothing here asks a server or a secret provider, and no secret is ever shown.
 
 mod docs;
+mod show;
 
 use std::process::ExitCode;
+
+pub use show::UnknownTarget;
 
 use crate::config;
 use crate::term;
@@ -22,6 +25,7 @@ pub struct Config {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    Show(show::Show),
     Docs(docs::Docs),
     Schema(Schema),
 }
@@ -41,6 +45,7 @@ struct Schema {
 impl Config {
     pub fn wants_json(&self) -> bool {
         match &self.command {
+            Command::Show(show) => show.json,
             Command::Docs(docs) => docs.json,
             Command::Schema(schema) => schema.json,
         }
@@ -48,6 +53,7 @@ impl Config {
 
     pub fn run(self, globals: &Globals) -> Outcome {
         match self.command {
+            Command::Show(show) => show.run(globals),
             Command::Docs(docs) => docs.run(globals),
             Command::Schema(_) => {
                 term::json(&config::schema());
