@@ -40,6 +40,8 @@ pub struct Entry {
     pub former: &'static [&'static str],
     /// In words.
     pub r#type: String,
+    /// In one word for each way to write it.
+    pub kind: String,
     pub about: &'static str,
     /// What holds when it is absent, in words or as it is written.
     pub default: Option<&'static str>,
@@ -59,6 +61,8 @@ pub struct Entry {
 pub struct Line {
     pub name: &'static str,
     pub r#type: String,
+    pub kind: String,
+    pub superseded: bool,
     pub about: &'static str,
 }
 
@@ -158,6 +162,7 @@ impl Found {
             camel_case: Some(camel).filter(|camel| camel != key.name),
             former: key.former,
             r#type: words_for(&key.shape),
+            kind: word_for(&key.shape),
             about: key.about,
             default: words(key.default),
             example: words(key.example),
@@ -170,7 +175,13 @@ impl Found {
 }
 
 fn line(key: &'static Key) -> Line {
-    Line { name: key.name, r#type: words_for(&key.shape), about: key.about }
+    Line {
+        name: key.name,
+        r#type: words_for(&key.shape),
+        kind: word_for(&key.shape),
+        superseded: !key.superseded.is_empty(),
+        about: key.about,
+    }
 }
 
 fn at_root(key: &'static Key) -> Entry {
@@ -236,6 +247,21 @@ fn keys_in(shape: &'static Shape) -> Box<dyn Iterator<Item = &'static Key>> {
         Shape::Either(ways) => Box::new(ways.iter().flat_map(keys_in)),
         Shape::Value(_) | Shape::Variable { .. } => Box::new(std::iter::empty()),
     }
+}
+
+fn word_for(shape: &Shape) -> String {
+    let word = match shape {
+        Shape::Value(Kind::Text | Kind::Literal) | Shape::Variable { .. } => "text",
+        Shape::Value(Kind::Boolean) => "true|false",
+        Shape::Value(Kind::Whole(..) | Kind::Decimal) => "number",
+        Shape::Value(Kind::Seconds(..)) => "time",
+        Shape::Value(Kind::Bytes) => "size",
+        Shape::Value(Kind::Choice(_)) => "choice",
+        Shape::Object(_) | Shape::Names(_) => "object",
+        Shape::List(_) => "list",
+        Shape::Either(ways) => return ways.iter().map(word_for).collect::<Vec<_>>().join("|"),
+    };
+    word.to_owned()
 }
 
 /// What a value is, in words.

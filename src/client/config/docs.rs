@@ -55,10 +55,10 @@ impl Page<'_> {
         for group in groups {
             text += &format!("{}\n", self.terminal.bold(group.title));
             let rows = group.keys.iter().map(|entry| match entry.superseded {
-                Some(today) => (entry.name, format!("write {today}")),
-                None => (entry.name, sentence(entry.about)),
+                Some(today) => (entry.name, entry.kind.as_str(), format!("write {today}")),
+                None => (entry.name, entry.kind.as_str(), gist(entry.about)),
             });
-            text += &self.rows(rows);
+            text += &self.keys(rows);
             text.push('\n');
         }
         text + &format!("`{} config docs KEY` says more: its type, its default, an example.\n", self.program)
@@ -78,17 +78,19 @@ impl Page<'_> {
             let lines: String = example.lines().map(|line| format!("  {line}\n")).collect();
             text += &format!("\n{}\n{lines}", self.terminal.bold("Example"));
         }
-        if !entry.keys.is_empty() {
+        let below = entry.keys.iter().filter(|line| !line.superseded);
+        if below.clone().next().is_some() {
             text += &format!("\n{}\n", self.terminal.bold("Keys"));
-            text += &self.rows(entry.keys.iter().map(|line: &Line| (line.name, sentence(line.about))));
+            text += &self.keys(below.map(|line: &Line| (line.name, line.kind.as_str(), gist(line.about))));
         }
         text
     }
 
-    /// Names, and what they mean beside them.
-    fn rows<'a>(&self, rows: impl Iterator<Item = (&'a str, String)> + Clone) -> String {
-        let widest = rows.clone().map(|(name, _)| name.len()).max().unwrap_or_default();
-        rows.map(|(name, about)| self.row(name, &about, widest + 2)).collect()
+    /// Names, and beside them what they take and mean.
+    fn keys<'a>(&self, keys: impl Iterator<Item = (&'a str, &'a str, String)> + Clone) -> String {
+        let names = keys.clone().map(|(name, ..)| name.len()).max().unwrap_or_default();
+        let kinds = keys.clone().map(|(_, kind, _)| kind.len()).max().unwrap_or_default();
+        keys.map(|(name, kind, about)| self.row(&format!("{name:<names$}  {kind:<kinds$}"), &about, names + kinds + 4)).collect()
     }
 
     fn row(&self, name: &str, text: &str, column: usize) -> String {
@@ -121,9 +123,9 @@ fn facts(entry: &Entry) -> Vec<(&'static str, String)> {
     facts
 }
 
-/// The first of several.
-fn sentence(about: &str) -> String {
-    let end = about.find(". ").unwrap_or(about.len());
+/// What a key is about, without the details behind it.
+fn gist(about: &str) -> String {
+    let end = [". ", ": ", "; "].iter().filter_map(|mark| about.find(mark)).min().unwrap_or(about.len());
     about[..end].trim_end_matches('.').to_owned()
 }
 

@@ -39,6 +39,9 @@ pub struct Init {
     /// The app's name [default: that of the package or of the directory]
     #[arg(long, value_name = "NAME")]
     name: Option<AppName>,
+    /// The server to deploy to, as it is given to `haloy server add`
+    #[arg(short, long, value_name = "SERVER")]
+    server: Option<String>,
     /// The name under which visitors reach the app
     #[arg(long, value_name = "DOMAIN")]
     domain: Option<Domain>,
@@ -97,7 +100,7 @@ impl Init {
     pub fn run(self, globals: &Globals) -> Outcome {
         let folder = self.folder.clone().unwrap_or_default();
         refuse(&folder)?;
-        let server = globals.server.as_deref().map(server).transpose()?;
+        let server = self.server.as_deref().or(globals.server.as_deref()).map(server).transpose()?;
         let found = Found::look(&folder);
         let draft = Draft {
             name: self.name.clone().unwrap_or_else(|| found.name.clone()),

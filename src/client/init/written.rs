@@ -7,7 +7,7 @@ use crate::names::{AppName, Domain};
 pub enum Format {
     Yaml,
     Toml,
-    /// Without comments.
+    // Without comments: the format has none.
     Json,
 }
 

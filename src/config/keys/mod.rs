@@ -7,7 +7,7 @@ mod app;
 mod files;
 mod image;
 mod secrets;
-mod target;
+pub mod target;
 
 pub use app::{APP, TARGET};
 pub use files::{CLIENT, DAEMON};

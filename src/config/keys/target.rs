@@ -200,7 +200,7 @@ pub const ENVIRONMENT: &[Key] = &[
     )
     .private()
     .example("env:\n  - name: LOG_LEVEL\n    value: info\n  - name: DATABASE_URL\n    from:\n      env: DATABASE_URL"),
-    boolean("env_merge", "In a target: whether its `env` is merged with the root's by name, in place of replacing it.")
+    boolean("env_merge", "Whether a target's `env` is merged with the root's by name, in place of replacing it.")
         .default("false")
         .example("env_merge: true"),
     list(
