@@ -59,6 +59,7 @@ pub use error::ConfigError;
 pub use exercise::exercise;
 pub use mistake::Mistake;
 pub use source::find;
+pub use spelling::nearest;
 pub use target::Target;
 
 use app::App;
