@@ -143,6 +143,14 @@ impl Spinner {
         Self(bar)
     }
 
+    /// One that does not move, beside a program that may ask for something on the same terminal.
+    pub fn still(what: &str) -> Self {
+        let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+        let bar = ProgressBar::new_spinner().with_style(style).with_message(what.to_owned());
+        bar.tick();
+        Self(bar)
+    }
+
     /// What is being waited for from now on.
     pub fn wait_for(&self, what: &str) {
         self.0.reset_elapsed();

@@ -27,6 +27,7 @@ mod power;
 mod progress;
 mod rollback;
 mod rollback_targets;
+mod secrets;
 mod server;
 mod sse;
 mod status;

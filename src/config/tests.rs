@@ -103,6 +103,7 @@ fn valid_files_resolve() {
         let resolved = serde_json::json!({
             "spec": target.spec,
             "env": values,
+            "image": describe_image(&target.image),
             "server": target.server,
             "api_token": target.api_token.as_ref().map(|token| describe(&token.source)),
             "pre_deploy": target.pre_deploy,
@@ -136,6 +137,35 @@ fn describe(source: &ValueSource) -> String {
     }
 }
 
+/// All of it, in words.
+fn describe_image(image: &Image) -> serde_json::Value {
+    let path = |path: &Option<BuildPath>| path.as_ref().map(|path| path.path.clone());
+    let arg = |arg: &BuildArg| match &arg.value {
+        ArgValue::Sourced(value) => format!("{} = {}", arg.name, describe(&value.source)),
+        ArgValue::Variable => format!("{} as in env", arg.name),
+    };
+    let build = image.build.as_ref().map(|build| {
+        serde_json::json!({
+            "context": path(&build.context),
+            "dockerfile": path(&build.dockerfile),
+            "platform": build.platform,
+            "args": build.args.iter().map(arg).collect::<Vec<_>>(),
+            "push": format!("{:?}", build.push),
+            "target": build.target,
+            "cache_from": build.cache_from,
+            "cache_to": build.cache_to,
+            "ssh": build.ssh,
+            "flags": build.flags,
+            "on": format!("{:?}", build.on),
+        })
+    });
+    let registry = image.registry.as_ref().map(|registry| {
+        let (username, password) = (describe(&registry.username.source), describe(&registry.password.source));
+        format!("{} with {username} and {password}", registry.server)
+    });
+    serde_json::json!({ "build": build, "registry": registry, "history": format!("{:?}", image.history) })
+}
+
 #[test]
 fn networks_that_an_app_can_be_in() {
     let network = |text: &str| spec(&format!("name: a\nimage: a\n{text}")).network().to_owned();
@@ -154,6 +184,7 @@ fn the_same_app_in_three_formats_is_the_same() {
         let values =
             |target: &Target| target.env.iter().map(|entry| (entry.name.clone(), describe(&entry.value.source))).collect::<Vec<_>>();
         assert_eq!(values(&yaml), values(&other));
+        assert_eq!(describe_image(&yaml.image), describe_image(&other.image));
         assert_eq!((&yaml.server, &yaml.pre_deploy, &yaml.post_deploy), (&other.server, &other.pre_deploy, &other.post_deploy));
     }
 }
