@@ -10,9 +10,12 @@ mod written;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::build::ArgValue;
 use super::document::Document;
+use super::image::Image;
 use super::secrets::FetchedSecrets;
 use super::source::Format;
+use super::value::{SourcedValue, ValueSource};
 use super::*;
 use crate::error::Report as _;
 use crate::secret::Secret;
@@ -117,11 +120,36 @@ fn valid_files_resolve() {
 
 /// All that a target means, without values that may be secrets.
 fn resolved_target(target: &Target) -> serde_json::Value {
+    let Image { build, registry, history } = &target.image;
+    let origin = |value: &SourcedValue| match &value.source {
+        ValueSource::Value(_) => "value".to_owned(),
+        other => describe(other),
+    };
     serde_json::json!({
         "name": target.name,
         "spec": target.spec,
         "server": target.server,
-        "api_token": target.api_token.as_ref().map(|token| format!("{:?}", token.source)),
+        "api_token": target.api_token.as_ref().map(origin),
+        "registry": registry.as_ref().map(|login| serde_json::json!({
+            "server": login.server, "username": origin(&login.username), "password": origin(&login.password),
+        })),
+        "history": format!("{history:?}"),
+        "build": build.as_ref().map(|build| serde_json::json!({
+            "context": build.context(),
+            "dockerfile": build.dockerfile.as_ref().map(|dockerfile| &dockerfile.path),
+            "platform": build.platform,
+            "target": build.target,
+            "push": format!("{:?}", build.push),
+            "on": format!("{:?}", build.on),
+            "args": build.args.iter().map(|arg| match &arg.value {
+                ArgValue::Sourced(value) => format!("{}: {}", arg.name, origin(value)),
+                ArgValue::Variable => format!("{}: as in env", arg.name),
+            }).collect::<Vec<_>>(),
+            "cache_from": build.cache_from,
+            "cache_to": build.cache_to,
+            "ssh": build.ssh,
+            "flags": build.flags,
+        })),
         "pre_deploy": target.pre_deploy,
         "post_deploy": target.post_deploy,
     })
