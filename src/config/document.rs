@@ -306,7 +306,12 @@ impl Lowering<'_> {
 /// Whether a value could be a secret: everything inside a private key that is not plainly something
 /// else, and lists and objects where others belong, because nobody knows what was meant.
 fn is_hidden(kind: &Kind, shape: &Shape, private: bool) -> bool {
-    let misplaced = matches!((kind, shape), (Kind::List(_), Shape::Object(_) | Shape::Names(_)) | (Kind::Map(_), Shape::List(_)));
+    let misplaced = match (kind, shape) {
+        (Kind::List(_), Shape::Object(_) | Shape::Names(_)) | (Kind::Map(_), Shape::List(_)) => true,
+        // `registry: you:password`
+        (Kind::Text(_) | Kind::Number { .. }, Shape::Object(_) | Shape::Names(_)) => shape.holds_private(),
+        _ => false,
+    };
     misplaced || private && !is_shown(kind, shape)
 }
 

@@ -76,9 +76,14 @@ fn invalid_files_are_explained() {
     let mut different = Vec::new();
     let paths = fixtures("invalid");
     for path in &paths {
-        let error = read(path).expect_err(&path.to_string_lossy());
+        let Err(error) = read(path) else {
+            different.push(format!("{} is accepted", path.display()));
+            continue;
+        };
         let actual = plain(&error);
-        assert!(!actual.contains(SECRET) && !format!("{error:?}").contains(SECRET), "{}: a secret is shown:\n{actual}", path.display());
+        if actual.contains(SECRET) || format!("{error:?}").contains(SECRET) {
+            different.push(format!("{}: a secret is shown:\n{actual}", path.display()));
+        }
         assert_eq!(error.exit_code(), crate::error::MISUSE, "{}", path.display());
         for mistake in error.mistakes() {
             let place = format!("--> {}:{}:{}\n", mistake.file, mistake.line, mistake.column);
@@ -86,11 +91,13 @@ fn invalid_files_are_explained() {
             assert!(actual.contains(&place) || actual.contains(&nowhere), "{place} is not in\n{actual}");
         }
         for name in ["u16", "u32", "i64", "f64", "usize", "String", "Vec<", "Option", "struct ", "enum ", "BTreeMap", "invalid type"] {
-            assert!(!actual.contains(name), "{}: `{name}` is no word for users:\n{actual}", path.display());
+            if actual.contains(name) {
+                different.push(format!("{}: `{name}` is no word for users:\n{actual}", path.display()));
+            }
         }
         different.extend(differs(&PathBuf::from(format!("{}.txt", path.display())), &actual));
     }
-    assert!(paths.len() >= 30, "only {} invalid files", paths.len());
+    assert!(paths.len() >= 100, "only {} invalid files", paths.len());
     assert!(different.is_empty(), "{}", different.join("\n\n"));
 }
 
