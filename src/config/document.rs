@@ -9,7 +9,7 @@ use figment::value::{Dict, Empty, Map, Tag, Value};
 use figment::{Metadata, Profile, Provider};
 
 use super::error::ConfigError;
-use super::keys::{Key, Kind as ValueKind, Shape};
+use super::keys::{APP, Key, Kind as ValueKind, Shape};
 use super::mask;
 use super::mistake::Mistake;
 use super::source::{self, Format, Site, Source};
@@ -330,6 +330,10 @@ fn is_shown(kind: &Kind, shape: &Shape) -> bool {
 }
 
 fn key_hint(written: &str, meant: Option<&Key>, keys: &[&Key]) -> String {
+    let of_target = keys.iter().any(|key| key.name == "image_key");
+    if of_target && APP.keys().any(|key| key.is_written(written)) {
+        return format!("`{written}` stands at the root of the file, once for all targets");
+    }
     let in_camel_case = written.contains(|c: char| c.is_ascii_uppercase()) && !written.contains('_');
     match meant {
         Some(key) if in_camel_case => format!("did you mean `{}`?", camel_case(key.name)),

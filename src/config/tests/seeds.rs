@@ -27,7 +27,7 @@ pub fn read_app(path: &Path) -> App {
 }
 
 /// All that a file means, without values that may be secrets.
-fn resolved(app: &App) -> Value {
+pub fn resolved(app: &App) -> Value {
     let warnings: Vec<String> = app.warnings.iter().map(|warning| warning.render(false)).collect();
     let targets: Vec<Value> = app.targets.iter().map(resolved_target).collect();
     let mut value = json!({
