@@ -255,7 +255,7 @@ impl Lowering<'_> {
             self.secrets.push(written.span.clone());
         }
         let is_list = matches!(node.kind, Kind::List(_) | Kind::Map(_));
-        if private || !quotable || is_list || meant.is_none_or(|key| key.private) {
+        if private || !quotable || is_list || holds_secrets(keys.iter().copied()) || meant.is_none_or(|key| key.private) {
             self.hide(node);
         }
         if let Some(key) = meant.or_else(|| keys.first().copied().filter(|_| keys.len() == 1)) {
@@ -307,7 +307,14 @@ impl Lowering<'_> {
 /// else, and lists and objects where others belong, because nobody knows what was meant.
 fn is_hidden(kind: &Kind, shape: &Shape, private: bool) -> bool {
     let misplaced = matches!((kind, shape), (Kind::List(_), Shape::Object(_) | Shape::Names(_)) | (Kind::Map(_), Shape::List(_)));
-    misplaced || private && !is_shown(kind, shape)
+    // A password in the place of the object that wants one.
+    let bare_secret = matches!(kind, Kind::Text(_) | Kind::Number { .. }) && holds_secrets(shape.keys());
+    misplaced || bare_secret || private && !is_shown(kind, shape)
+}
+
+/// Whether an object is there for the secrets in it: a login.
+fn holds_secrets<'k>(keys: impl IntoIterator<Item = &'k Key>) -> bool {
+    keys.into_iter().any(|key| key.private && key.required)
 }
 
 /// Inside a private key objects and lists decide for each value below, names of variables are shown,

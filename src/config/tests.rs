@@ -1,6 +1,7 @@
 //! Whole files in, whole reports out. `HALOY_BLESS=1` rewrites the expectations under
 //! `tests/fixtures/config`.
 
+mod looked_up;
 mod properties;
 mod sameness;
 mod secrecy;
