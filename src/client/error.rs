@@ -4,12 +4,15 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::config::ConfigError;
+use crate::config::reference::UnknownKey;
 use crate::error::{FAILED, MISUSE, Report};
 use crate::names::{AppName, DeployId, InvalidName};
 use crate::wire::{Code, JobId, Problem};
 
 use super::address::Address;
 use super::api::Origin;
+use super::config::UnknownTarget;
+use super::init::InitError;
 use super::sse::SseError;
 
 /// Where the connection broke matters to the user only through its cause.
@@ -25,6 +28,12 @@ pub enum ClientError {
     Interrupt(#[source] io::Error),
     #[error(transparent)]
     Name(#[from] InvalidName),
+    #[error(transparent)]
+    Key(#[from] UnknownKey),
+    #[error(transparent)]
+    Init(#[from] InitError),
+    #[error(transparent)]
+    Target(#[from] UnknownTarget),
     #[error("`{word}` must come first: `{program} {word} …`")]
     Misplaced { word: &'static str, program: String },
     #[error("`{word}` is not a job number")]
@@ -189,6 +198,9 @@ impl Report for ClientError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Config(error) => return error.hint(),
+            Self::Key(error) => return error.hint(),
+            Self::Init(error) => return error.hint(),
+            Self::Target(error) => return error.hint(),
             Self::NoServer => {
                 "write `server: HOST` into the configuration, pass `--server HOST` or run `haloy server add HOST --token-stdin`".to_owned()
             }
@@ -231,6 +243,9 @@ impl Report for ClientError {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Config(error) => error.exit_code(),
+            Self::Key(error) => error.exit_code(),
+            Self::Init(error) => error.exit_code(),
+            Self::Target(error) => error.exit_code(),
             Self::Name(_) | Self::Misplaced { .. } | Self::JobNumber { .. } | Self::GivenTwice { .. } | Self::NotOneApp { .. } => MISUSE,
             Self::Unconfirmed { .. } | Self::TokenCharacters { .. } => MISUSE,
             Self::OtherApp { .. } | Self::TokenMissing { .. } | Self::ServesAlready { .. } => MISUSE,

@@ -12,12 +12,14 @@ mod api;
 mod attach;
 mod change;
 mod completion;
+mod config;
 mod connection;
 mod deploy;
 mod duration;
 mod error;
 mod failure;
 mod hooks;
+mod init;
 mod logs;
 mod origin;
 mod patience;
@@ -25,6 +27,7 @@ mod power;
 mod progress;
 mod rollback;
 mod rollback_targets;
+mod secrets;
 mod server;
 mod sse;
 mod status;
@@ -66,6 +69,7 @@ struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   haloy server add haloy.example.com TOKEN   Make a server known, once
+  haloy init                                 Write a haloy.yaml for what is here
   haloy deploy                               Deploy the app that ./haloy.yaml describes
   haloy status                               See what runs
   haloy rollback                             Go back to the version before
@@ -83,7 +87,9 @@ enum Command {
     Start(power::Start),
     Restart(power::Restart),
     Attach(attach::Attach),
+    Init(init::Init),
     ValidateConfig(validate_config::ValidateConfig),
+    Config(config::Config),
     Server(server::Server),
     Completion(completion::Completion),
     Version(version::Version),
@@ -106,7 +112,9 @@ impl Command {
             Self::Start(start) => start.following.json,
             Self::Restart(restart) => restart.following.json,
             Self::Attach(attach) => attach.json,
+            Self::Init(init) => init.json,
             Self::ValidateConfig(validate) => validate.json,
+            Self::Config(config) => config.wants_json(),
             Self::Server(server) => server.wants_json(),
             Self::Version(version) => version.json,
             Self::Completion(_) | Self::Daemon(_) | Self::Admin(_) => false,
@@ -157,7 +165,9 @@ fn run(command: Command, globals: &Globals) -> Outcome {
         Command::Start(start) => block_on(start.run(globals)),
         Command::Restart(restart) => block_on(restart.run(globals)),
         Command::Attach(attach) => block_on(attach.run(globals)),
+        Command::Init(init) => init.run(globals),
         Command::ValidateConfig(validate) => validate.run(globals),
+        Command::Config(config) => config.run(globals),
         Command::Server(server) => block_on(server.run(globals)),
         Command::Completion(completion) => Ok(completion.run(command_line::command::<Cli>(&globals.program))),
         Command::Version(version) => block_on(version.run(globals)),

@@ -45,6 +45,8 @@ mod mask;
 mod mistake;
 mod network;
 mod object;
+pub mod reference;
+mod schema;
 pub mod secrets;
 pub mod server;
 pub mod settings;
@@ -70,7 +72,9 @@ pub use error::ConfigError;
 pub use exercise::exercise;
 pub use image::{History, Image, RegistryAuth, registry_of};
 pub use mistake::Mistake;
+pub use schema::{ADDRESS as SCHEMA_ADDRESS, schema};
 pub use source::find;
+pub use spelling::nearest;
 pub use target::{RegistryLogin, Target};
 pub use value::{SourcedValue, ValueSource};
 

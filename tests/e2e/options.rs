@@ -1,5 +1,6 @@
 //! What a spec says of its containers is what `docker inspect` shows of them.
 
+use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -148,4 +149,25 @@ fn times_are_kept() {
     let (said, took) = put(json!({ "deploy_timeout": 3, "health_check_path": "/nowhere" }));
     said.failed("did not become healthy within 3 s");
     assert!((3..20).contains(&took.as_secs()), "it failed after {took:?}");
+}
+
+/// Two versions cannot listen on one port: the old one stops first, and a worker may be there many times.
+#[test]
+fn the_hosts_network_has_room_for_one() {
+    let haloyd = Haloyd::start();
+    let app = spec::app(&haloyd, "host");
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
+    let put = |version: &str| {
+        let env = [("VERSION", version), ("PORT", &port.to_string())];
+        let spec = json!({ "network": "host", "port": port, "deployment_strategy": "replace", "tls": "off" });
+        deploy(&haloyd, &app, &request(&app, &image("v1"), &env, spec)).ok();
+        let answer = get(haloyd.http_addr(), "/", &[("host", &app.domain)]).expect("it answers");
+        assert_eq!(answer.header("x-version"), Some(version));
+    };
+    put("h1");
+    put("h2");
+    let worker = spec::app(&haloyd, "hosted");
+    let spec = json!({ "network": "host", "domains": [], "health_check_path": null, "replicas": 2 });
+    deploy(&haloyd, &worker, &request(&worker, &image("v1"), &[("MODE", "worker")], spec)).ok();
+    assert_eq!(worker.containers().len(), 2);
 }

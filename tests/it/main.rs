@@ -3,10 +3,12 @@
 
 mod admin;
 mod commands;
+mod config;
 mod daemon;
 mod deploy;
 mod disk;
 mod hostile;
+mod init;
 mod logging;
 mod personas;
 mod servers;
