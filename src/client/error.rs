@@ -11,9 +11,9 @@ use crate::wire::{Code, JobId, Problem};
 
 use super::address::Address;
 use super::api::Origin;
+use super::change::INTERRUPTED;
 use super::config::UnknownTarget;
 use super::init::InitError;
-use super::change::INTERRUPTED;
 use super::sse::SseError;
 use super::targets;
 
