@@ -13,6 +13,7 @@ use super::address::Address;
 use super::api::Origin;
 use super::config::UnknownTarget;
 use super::init::InitError;
+use super::secrets::SecretError;
 use super::sse::SseError;
 
 /// Where the connection broke matters to the user only through its cause.
@@ -32,6 +33,8 @@ pub enum ClientError {
     Key(#[from] UnknownKey),
     #[error(transparent)]
     Init(#[from] InitError),
+    #[error(transparent)]
+    Secrets(#[from] SecretError),
     #[error(transparent)]
     Target(#[from] UnknownTarget),
     #[error("`{word}` must come first: `{program} {word} …`")]
@@ -200,6 +203,7 @@ impl Report for ClientError {
             Self::Config(error) => return error.hint(),
             Self::Key(error) => return error.hint(),
             Self::Init(error) => return error.hint(),
+            Self::Secrets(error) => return error.hint(),
             Self::Target(error) => return error.hint(),
             Self::NoServer => {
                 "write `server: HOST` into the configuration, pass `--server HOST` or run `haloy server add HOST --token-stdin`".to_owned()
@@ -245,6 +249,7 @@ impl Report for ClientError {
             Self::Config(error) => error.exit_code(),
             Self::Key(error) => error.exit_code(),
             Self::Init(error) => error.exit_code(),
+            Self::Secrets(error) => error.exit_code(),
             Self::Target(error) => error.exit_code(),
             Self::Name(_) | Self::Misplaced { .. } | Self::JobNumber { .. } | Self::GivenTwice { .. } | Self::NotOneApp { .. } => MISUSE,
             Self::Unconfirmed { .. } | Self::TokenCharacters { .. } => MISUSE,
@@ -257,6 +262,7 @@ impl Report for ClientError {
     fn report(&self) -> Option<String> {
         match self {
             Self::Config(error) => error.report(),
+            Self::Secrets(error) => error.report(),
             Self::Job { report } => Some(report.clone()),
             _ => None,
         }

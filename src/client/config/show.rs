@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::config::reference::{self, Entry};
 use crate::config::settings::{self, Setting, SettingOrigin, TargetSettings};
-use crate::config::{self, nearest};
+use crate::config::{self, nearest, yaml_text};
 use crate::error::{MISUSE, Report};
 use crate::term::{self, Terminal};
 
@@ -255,12 +255,5 @@ fn defaults(target: &TargetSettings) -> Vec<(Entry, &'static str)> {
 /// On one line, as YAML has it.
 fn value(setting: &Setting) -> String {
     let Some(text) = setting.value.as_deref() else { return MASK.to_owned() };
-    let first = text.chars().next().unwrap_or(' ');
-    let plain = !first.is_whitespace()
-        && !"\"'&*!|>%@`{[]},#?:-".contains(first)
-        && !text.contains(": ")
-        && !text.contains(" #")
-        && !text.ends_with([':', ' '])
-        && !text.contains(char::is_control);
-    if plain || matches!(text, "{}" | "[]") { text.to_owned() } else { serde_json::Value::from(text).to_string() }
+    if matches!(text, "{}" | "[]") { text.to_owned() } else { yaml_text::scalar(text) }
 }
