@@ -30,6 +30,8 @@ pub const AGE_IDENTITY: &str = "HALOY_AGE_IDENTITY";
 pub const USER: [&str; 2] = ["USER", "USERNAME"];
 /// Name of the machine that the client runs on (some shells, Windows).
 pub const HOST: [&str; 2] = ["HOSTNAME", "COMPUTERNAME"];
+/// Directories of programs.
+pub const PATH: &str = "PATH";
 /// XDG base directory for configuration.
 pub const XDG_CONFIG_HOME: &str = "XDG_CONFIG_HOME";
 /// XDG base directory for data.

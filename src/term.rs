@@ -100,6 +100,42 @@ pub fn table(headings: &[&str], rows: Vec<Vec<String>>) -> String {
     text.join("\n") + "\n"
 }
 
+/// A text cut into lines of at most `width` characters where words allow it; its own line ends stay.
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    for paragraph in text.lines() {
+        let mut line = String::new();
+        for word in paragraph.split(' ') {
+            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+                lines.push(std::mem::take(&mut line));
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        lines.push(line);
+    }
+    lines
+}
+
+/// How many characters a line of text on stdout has: at most 100, where longer lines read badly.
+pub fn width() -> usize {
+    const MOST: usize = 100;
+    columns().map_or(MOST, |columns| columns.clamp(40, MOST))
+}
+
+#[cfg(unix)]
+fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    (size.ws_col > 0).then(|| usize::from(size.ws_col))
+}
+
+#[cfg(not(unix))]
+fn columns() -> Option<usize> {
+    None
+}
+
 /// A line on stderr that shows what is being waited for and for how long already; lines can be
 /// printed above it. Only for a process with [`Terminal::progress`].
 pub struct Spinner(ProgressBar);
@@ -109,6 +145,14 @@ impl Spinner {
         let style = ProgressStyle::with_template("{spinner} {msg} {elapsed:.dim}").unwrap_or_else(|_| ProgressStyle::default_spinner());
         let bar = ProgressBar::new_spinner().with_style(style).with_message(what.to_owned());
         bar.enable_steady_tick(Duration::from_millis(100));
+        Self(bar)
+    }
+
+    /// One that does not move, beside a program that may ask for something on the same terminal.
+    pub fn still(what: &str) -> Self {
+        let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+        let bar = ProgressBar::new_spinner().with_style(style).with_message(what.to_owned());
+        bar.tick();
         Self(bar)
     }
 
@@ -168,6 +212,10 @@ impl Terminal {
 
     pub fn yellow(self, text: &str) -> String {
         self.paint("33", text)
+    }
+
+    pub fn bold(self, text: &str) -> String {
+        self.paint("1", text)
     }
 
     pub fn dim(self, text: &str) -> String {

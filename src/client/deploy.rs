@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 
 use crate::error::render;
 use crate::term;
-use crate::wire::{DeployRequest, EnvValue, Version, routes};
+use crate::wire::{DeployRequest, EnvValue, PullPolicy, Version, routes};
 
 use super::change::Following;
 use super::deployment::{Deployment, Ending, Fate};
@@ -50,6 +50,8 @@ serves on), 2 when the configuration is wrong, 130 after Ctrl-C (the deployment 
 impl Deploy {
     pub async fn run(self, globals: &Globals) -> Outcome {
         let mut project = Project::read(globals, self.file.as_deref(), &self.selection, Purpose::Change)?;
+        refuse_builds(&project)?;
+        warn_of_registries(&project, globals);
         project.fetch_secrets(globals).await?;
         let deployments = prepare(&project, globals)?;
         let interruption = Interruption::default();
@@ -98,6 +100,35 @@ impl Deploy {
             term::words(&format!("warning: `global_post_deploy` commands were not run, because {why}"));
         }
         Ok(end.exit_code())
+    }
+}
+
+/// Images that do not exist yet are not for this release.
+fn refuse_builds(project: &Project) -> Result<(), ClientError> {
+    let built = project.targets.iter().filter_map(|chosen| Some((&chosen.target.spec, chosen.target.image.build.as_ref()?)));
+    let built: Vec<_> = built.collect();
+    let Some((spec, build)) = built.first() else { return Ok(()) };
+    Err(ClientError::CannotBuild {
+        apps: built.iter().map(|(spec, _)| spec.name.to_string()).collect(),
+        image: spec.image.clone(),
+        context: build.context().to_owned(),
+    })
+}
+
+/// A login that is written and not used should not be found out by a failed pull.
+fn warn_of_registries(project: &Project, globals: &Globals) {
+    let targets = project.targets.iter().map(|chosen| &chosen.target).filter(|target| target.spec.pull_policy != PullPolicy::Never);
+    let mut told = BTreeSet::new();
+    for (target, registry) in targets.filter_map(|target| Some((target, target.image.registry.as_ref()?))) {
+        if told.insert(target.spec.image.as_str()) {
+            let text =
+                format!("warning: `image.registry` is not used by this release: the server pulls `{}` without a login", target.spec.image);
+            term::words(&globals.terminal.yellow(&text));
+            term::words(&format!(
+                "hint: run `docker login {}` and `docker pull {}` on the server, and write `pull_policy: never` below `image:`",
+                registry.server, target.spec.image
+            ));
+        }
     }
 }
 

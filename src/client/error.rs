@@ -4,13 +4,17 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::config::ConfigError;
+use crate::config::reference::UnknownKey;
 use crate::error::{FAILED, MISUSE, Report};
-use crate::names::{AppName, DeployId, InvalidName};
+use crate::names::{AppName, DeployId, ImageRef, InvalidName};
 use crate::wire::{Code, JobId, Problem};
 
 use super::address::Address;
 use super::api::Origin;
 use super::change::INTERRUPTED;
+use super::config::UnknownTarget;
+use super::init::InitError;
+use super::secrets::SecretError;
 use super::sse::SseError;
 use super::targets;
 
@@ -25,6 +29,14 @@ pub enum ClientError {
     Runtime(#[source] io::Error),
     #[error(transparent)]
     Name(#[from] InvalidName),
+    #[error(transparent)]
+    Secrets(#[from] SecretError),
+    #[error(transparent)]
+    Key(#[from] UnknownKey),
+    #[error(transparent)]
+    Init(#[from] InitError),
+    #[error(transparent)]
+    Target(#[from] UnknownTarget),
     #[error("`{word}` must come first: `{program} {word} …`")]
     Misplaced { word: &'static str, program: String },
     #[error("`{word}` is not a job number")]
@@ -49,6 +61,8 @@ pub enum ClientError {
     NothingToChoose { app: String },
     #[error("this is about one app, and several are chosen")]
     NotOneApp,
+    #[error("the image of {} must be built, and this release of haloy cannot build yet", targets::quoted(apps))]
+    CannotBuild { apps: Vec<String>, image: ImageRef, context: String },
     #[error("`{app}` is protected, nothing of it was removed")]
     Protected { app: AppName },
     #[error("`--remove-volumes` removes the data of `{app}`, add `--yes` to confirm")]
@@ -236,6 +250,7 @@ impl Report for ClientError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Config(error) => return error.hint(),
+            Self::Secrets(error) => return error.hint(),
             Self::SeveralTargets { .. } => "choose with `--targets NAME`, or take them all with `--all`".to_owned(),
             Self::UnknownTargets { known, meant, .. } => {
                 let meant = meant.as_ref().map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
@@ -243,8 +258,20 @@ impl Report for ClientError {
             }
             Self::AllProtected { .. } => "name those that you mean with `--targets NAME`, or add `--include-protected`".to_owned(),
             Self::NothingToChoose { .. } => "leave `--targets` and `--all` out, or name the file with `--config PATH`".to_owned(),
+            Self::CannotBuild { image, context, .. } => {
+                let tag = image.tag().unwrap_or("latest");
+                format!(
+                    "build it on the server with `docker build -t {}:{tag} {context}` and write `image: {{repository: {}, tag: {tag}, \
+                    build: false, pull_policy: never}}`",
+                    image.repository(),
+                    image.repository()
+                )
+            }
             Self::NotOneApp => "choose it with `--targets NAME`".to_owned(),
             Self::Protected { .. } => "add `--include-protected` if you mean it".to_owned(),
+            Self::Key(error) => return error.hint(),
+            Self::Init(error) => return error.hint(),
+            Self::Target(error) => return error.hint(),
             Self::NoServer => {
                 "write `server: HOST` into the configuration, pass `--server HOST` or run `haloy server add HOST --token-stdin`".to_owned()
             }
@@ -290,9 +317,13 @@ impl Report for ClientError {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Config(error) => error.exit_code(),
+            Self::Secrets(error) => error.exit_code(),
+            Self::Key(error) => error.exit_code(),
+            Self::Init(error) => error.exit_code(),
+            Self::Target(error) => error.exit_code(),
             Self::Name(_) | Self::Misplaced { .. } | Self::JobNumber { .. } | Self::GivenTwice { .. } | Self::NotOneApp => MISUSE,
             Self::SeveralTargets { .. } | Self::UnknownTargets { .. } | Self::AllProtected { .. } | Self::NoTargetChosen => MISUSE,
-            Self::NothingToChoose { .. } | Self::Protected { .. } => MISUSE,
+            Self::NothingToChoose { .. } | Self::Protected { .. } | Self::CannotBuild { .. } => MISUSE,
             Self::Interrupted { .. } => INTERRUPTED,
             Self::Unconfirmed { .. } | Self::TokenCharacters { .. } => MISUSE,
             Self::OtherApp { .. } | Self::TokenMissing { .. } | Self::ServesAlready { .. } => MISUSE,
@@ -304,6 +335,7 @@ impl Report for ClientError {
     fn report(&self) -> Option<String> {
         match self {
             Self::Config(error) => error.report(),
+            Self::Secrets(error) => error.report(),
             Self::Job { report } => Some(report.clone()),
             _ => None,
         }

@@ -14,6 +14,7 @@ mod api;
 mod attach;
 mod change;
 mod completion;
+mod config;
 mod connection;
 mod deploy;
 mod deployment;
@@ -22,6 +23,7 @@ mod error;
 mod failure;
 mod fleet;
 mod hooks;
+mod init;
 mod interruption;
 mod logs;
 mod origin;
@@ -32,6 +34,7 @@ mod progress;
 mod project;
 mod rollback;
 mod rollback_targets;
+mod secrets;
 mod server;
 mod several;
 mod sse;
@@ -78,6 +81,7 @@ const LAST: usize = 900;
 const EXAMPLES: &str = "\
 Examples:
   haloy server add haloy.example.com TOKEN   Make a server known, once
+  haloy init                                 Write a haloy.yaml for what is here
   haloy deploy                               Deploy the app that ./haloy.yaml describes
   haloy status                               See what runs
   haloy rollback                             Go back to the version before
@@ -95,7 +99,9 @@ enum Command {
     Start(power::Start),
     Restart(power::Restart),
     Attach(attach::Attach),
+    Init(init::Init),
     ValidateConfig(validate_config::ValidateConfig),
+    Config(config::Config),
     Server(server::Server),
     Completion(completion::Completion),
     Version(version::Version),
@@ -118,7 +124,9 @@ impl Command {
             Self::Start(start) => start.following.json,
             Self::Restart(restart) => restart.following.json,
             Self::Attach(attach) => attach.json,
+            Self::Init(init) => init.json,
             Self::ValidateConfig(validate) => validate.json,
+            Self::Config(config) => config.wants_json(),
             Self::Server(server) => server.wants_json(),
             Self::Version(version) => version.json,
             Self::Completion(_) | Self::Daemon(_) | Self::Admin(_) => false,
@@ -169,7 +177,9 @@ fn run(command: Command, globals: &Globals) -> Outcome {
         Command::Start(start) => block_on(start.run(globals)),
         Command::Restart(restart) => block_on(restart.run(globals)),
         Command::Attach(attach) => block_on(attach.run(globals)),
+        Command::Init(init) => init.run(globals),
         Command::ValidateConfig(validate) => validate.run(globals),
+        Command::Config(config) => config.run(globals),
         Command::Server(server) => block_on(server.run(globals)),
         Command::Completion(completion) => Ok(completion.run(command_line::command::<Cli>(&globals.program))),
         Command::Version(version) => block_on(version.run(globals)),

@@ -114,6 +114,19 @@ impl<'a> Findings<'a> {
         self.warnings.last_mut().expect("invariant: pushed above")
     }
 
+    /// Notes that a word of a list that haloy knows is none of it.
+    pub fn unknown_word<'w>(
+        &mut self,
+        field: &Field<'_>,
+        message: String,
+        word: &str,
+        known: impl IntoIterator<Item = &'w str>,
+        otherwise: &str,
+    ) {
+        let hint = nearest(word, known).map_or_else(|| otherwise.to_owned(), |meant| format!("did you mean `{meant}`?"));
+        self.mistake(field, message).hint(hint);
+    }
+
     /// Notes that a key is missing in an object; points at the object's own key. Quiet when a
     /// misspelled key was already reported that means this one.
     pub fn missing(&mut self, object: &Field<'_>, key: &str, hint: &str) {
@@ -151,7 +164,8 @@ impl<'a> Findings<'a> {
         !self.is_hidden(field) && text.len() <= 40
     }
 
-    fn is_hidden(&self, field: &Field<'_>) -> bool {
+    /// Whether the value is masked where the file is shown: no message may quote it.
+    pub fn is_hidden(&self, field: &Field<'_>) -> bool {
         self.place(field).is_some_and(|place| place.hidden)
     }
 

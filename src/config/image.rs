@@ -1,28 +1,156 @@
-//! The key `image`: a string, or an object with its parts.
+//! The key `image`: which image runs, how it comes to be and how long it is kept.
 
+use super::build::{self, Build};
 use super::field::Field;
 use super::findings::Findings;
-use crate::names::ImageRef;
+use super::object::Object;
+use super::secrets::SecretProviders;
+use super::value::{self, SourcedValue};
+use crate::names::{AppName, ImageRef};
+use crate::wire::PullPolicy;
 
-/// The image that is to run.
-pub fn read(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<ImageRef> {
-    if field.items().is_some() {
-        findings.wrong_kind(field, "a string or an object").hint("write `image: ghcr.io/you/app:1.0`");
+/// How many deployments are kept of an app that does not say.
+const KEPT: u16 = 5;
+/// More of them nobody keeps.
+const COUNT: (u32, u32) = (1, 1000);
+/// Tags that name another image every day.
+const MUTABLE: [&str; 6] = ["latest", "main", "master", "develop", "staging", "production"];
+const DOCKER_HUB: &str = "docker.io";
+
+/// What the client has to do with the image; the reference to run is in the spec.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// None for an image that exists.
+    pub build: Option<Build>,
+    /// How to log in to its registry.
+    pub registry: Option<RegistryAuth>,
+    pub history: History,
+}
+
+/// A login, not looked up yet.
+#[derive(Debug, Clone)]
+pub struct RegistryAuth {
+    /// Host, with a port perhaps; `docker.io` for Docker Hub.
+    pub server: String,
+    pub username: SourcedValue,
+    pub password: SourcedValue,
+}
+
+/// Where the images of earlier deployments are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum History {
+    /// On the server.
+    Local { count: u16 },
+    /// In the registry: `pattern` says which tags are versions, with `*` for any characters.
+    Registry { count: u16, pattern: String },
+    /// Nowhere.
+    None,
+}
+
+/// The image of an app: its reference, when it is pulled, and the rest.
+pub struct Read {
+    pub reference: ImageRef,
+    pub pull_policy: PullPolicy,
+    pub image: Image,
+}
+
+/// `image`, or `source` of the first generation; without either the app's Dockerfile is built.
+pub fn read(root: &Field<'_>, app: Option<&AppName>, providers: &SecretProviders, findings: &mut Findings<'_>) -> Option<Read> {
+    if root.named("image").is_some_and(|field| field.is_empty()) {
+        findings.missing(
+            root,
+            "image",
+            "write `image: ghcr.io/you/app:1.0`, or leave the key out to build the Dockerfile beside this file",
+        );
         return None;
     }
-    if !field.is_object() {
-        return findings.parse(field);
+    let field = root.get("image");
+    let source = root.get("source");
+    if let (Some(_), Some(source)) = (&field, &source) {
+        findings.note(source, "`source` does nothing beside `image`").hint("leave it out");
     }
-    let Some(repository_field) = field.get("repository") else {
-        findings.missing(field, "repository", "write `repository: ghcr.io/you/app`");
+    let source = source.filter(|_| field.is_none());
+    if let Some(source) = source.as_ref().filter(|source| !source.is_object()) {
+        findings.wrong_kind(source, "an object").hint("write `image: ghcr.io/you/app:1.0` in its place");
         return None;
+    }
+    let dockerfile = source.as_ref().and_then(|source| source.get("dockerfile"));
+    let field = field.or_else(|| source.as_ref()?.get("image"));
+    let written = build::read_dockerfile(dockerfile.as_ref(), findings);
+    let Some(field) = field else {
+        let build = build::decide(Some(written.unwrap_or_default()), false, root, findings);
+        let image = Image { build, registry: None, history: read_history(None, root, findings)? };
+        return Some(Read { reference: named_like(app?)?, pull_policy: PullPolicy::default(), image });
     };
-    let tag_field = field.get("tag");
-    let repository: ImageRef = findings.parse(&repository_field)?;
-    let Some(tag_field) = tag_field else { return Some(repository) };
+    if field.items().is_some() {
+        findings.wrong_kind(&field, "a string or an object").hint("write `image: ghcr.io/you/app:1.0`");
+        return None;
+    }
+    if field.is_object() {
+        return read_parts(&field, root, app, providers, findings);
+    }
+    let reference: Option<ImageRef> = findings.parse(&field);
+    if let Some(reference) = reference.as_ref().filter(|reference| app.is_some_and(|app| app.as_str() == reference.as_str())) {
+        findings
+            .warning(&field, format!("`{reference}` is pulled from a registry, not built"))
+            .hint("leave `image` out to build the Dockerfile beside this file, or write the tag of the image that is meant");
+    }
+    let image = Image { build: None, registry: None, history: read_history(None, root, findings)? };
+    Some(Read { reference: reference?, pull_policy: PullPolicy::default(), image })
+}
+
+fn read_parts(
+    field: &Field<'_>,
+    root: &Field<'_>,
+    app: Option<&AppName>,
+    providers: &SecretProviders,
+    findings: &mut Findings<'_>,
+) -> Option<Read> {
+    let reference = read_reference(field, app, findings);
+    let registry = field.get("registry").map(|registry| read_registry(&registry, reference.as_ref(), providers, findings));
+    let history = read_history(Some(field), root, findings);
+    let pull_policy = read_pull_policy(field, findings);
+    let config = field.get("build_config").map(|config| build::read(&config, providers, findings));
+    let is_built = field.get("build").and_then(|build| findings.boolean(&build));
+    let build = if is_built.unwrap_or(config.is_some() || field.get("repository").is_none()) {
+        build::decide(config.unwrap_or_else(|| Some(build::Written::default())), registry.is_some(), field, findings)
+    } else {
+        None
+    };
+    if let (Some(false), Some(config)) = (is_built, field.get("build_config")) {
+        findings.warning(&config, "`build_config` does nothing with `build: false`").hint("leave one of them out");
+    }
+    if let (Some(build), Some(field)) = (&build, field.get("registry"))
+        && build.push == build::Push::Server
+    {
+        findings
+            .warning(&field, "`registry` does nothing: the built image goes straight to the server")
+            .hint("leave it out, or write `push: registry` in `build_config`");
+    }
+    let reference = reference?;
+    if let Some(field) = field.get("repository").filter(|_| build.is_some() && reference.as_str().contains('@')) {
+        findings
+            .mistake(&field, "an image that is built has no digest before")
+            .hint("write a tag, or leave `build` and `build_config` out");
+    }
+    warn_of_mutable_tag(field, &reference, history.as_ref(), findings);
+    let registry = registry.map_or(Some(None), |registry| registry.map(Some))?;
+    Some(Read { reference, pull_policy, image: Image { build, registry, history: history? } })
+}
+
+/// `repository` and `tag`.
+fn read_reference(field: &Field<'_>, app: Option<&AppName>, findings: &mut Findings<'_>) -> Option<ImageRef> {
+    let repository = match field.get("repository") {
+        Some(repository) => findings.parse::<ImageRef>(&repository),
+        None => app.and_then(named_like),
+    };
+    let Some(tag_field) = field.get("tag") else { return repository };
     let tag = findings.word(&tag_field)?;
+    let repository = repository?;
     if repository.as_str() != repository.repository() {
-        findings.mistake(&tag_field, "the tag is written twice: `image.repository` has one already").hint("keep one of them");
+        let what = if repository.as_str().contains('@') { "digest" } else { "tag" };
+        let message = if what == "tag" { "the tag is written twice" } else { "a tag beside a digest says nothing" };
+        findings.mistake(&tag_field, format!("{message}: `image.repository` has a {what} already")).hint("keep one of them");
         return None;
     }
     match format!("{repository}:{tag}").parse::<ImageRef>() {
@@ -33,4 +161,136 @@ pub fn read(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<ImageRef> 
             None
         }
     }
+}
+
+/// Every app's name is a repository's, too.
+fn named_like(app: &AppName) -> Option<ImageRef> {
+    app.as_str().parse().ok()
+}
+
+fn read_pull_policy(field: &Field<'_>, findings: &mut Findings<'_>) -> PullPolicy {
+    let mut image = Object::new(field, findings);
+    let policies = [("always", PullPolicy::Always), ("if_missing", PullPolicy::IfMissing), ("never", PullPolicy::Never)];
+    let policy = image.choice("pull_policy", &policies);
+    let source = image.choice("source", &[("registry", PullPolicy::Always), ("local", PullPolicy::Never)]);
+    if let (Some(policy), Some(source), Some(field)) = (policy, source, field.get("source"))
+        && policy != source
+    {
+        findings.note(&field, "`source` does nothing beside `pull_policy`").hint("leave it out");
+    }
+    policy.or(source).unwrap_or_default()
+}
+
+fn read_registry(
+    field: &Field<'_>,
+    reference: Option<&ImageRef>,
+    providers: &SecretProviders,
+    findings: &mut Findings<'_>,
+) -> Option<RegistryAuth> {
+    if !field.is_object() {
+        findings.wrong_kind(field, "an object").hint("write `username:` and `password:` below it");
+        return None;
+    }
+    let written = field.get("server").map(|server| read_registry_server(&server, findings));
+    let mut login = |key: &str| match field.get(key) {
+        Some(value) => value::read(&value, providers, findings),
+        None => {
+            findings.missing(field, key, &format!("write `{key}: {{from: {{env: REGISTRY_{}}}}}`", key.to_uppercase()));
+            None
+        }
+    };
+    let (username, password) = (login("username"), login("password"));
+    let host = reference.map(registry_of);
+    if let (Some(server), Some(Some(written)), Some(host)) = (field.get("server"), &written, host)
+        && written != host
+    {
+        findings
+            .warning(&server, format!("the image is not of this registry but of `{host}`: nobody logs in to `{written}`"))
+            .hint(format!("write `{host}`, or leave it out"));
+    }
+    let server = written.unwrap_or_else(|| host.map(str::to_owned));
+    Some(RegistryAuth { server: server?, username: username?, password: password? })
+}
+
+/// A host, with a port perhaps. An address as `docker login` takes it means its host.
+fn read_registry_server(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {
+    let written = findings.word(field)?;
+    let host = written.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
+    let host = host.trim_end_matches("/v1").trim_end_matches("/v2").to_ascii_lowercase();
+    let is_host = host.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[')
+        && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b));
+    if !is_host {
+        let found = findings.quoted(field, written);
+        findings.mistake(field, format!("{found} is not a registry's host")).hint("write it like `ghcr.io` or `registry.example.com:5000`");
+        return None;
+    }
+    let is_hub = matches!(host.as_str(), "index.docker.io" | "registry-1.docker.io" | "hub.docker.com");
+    Some(if is_hub { DOCKER_HUB.to_owned() } else { host })
+}
+
+/// The registry that an image is of.
+pub fn registry_of(image: &ImageRef) -> &str {
+    let host = image.repository().split_once('/').map(|(first, _)| first);
+    match host.filter(|first| first.contains(['.', ':']) || *first == "localhost") {
+        Some("index.docker.io" | "registry-1.docker.io") | None => DOCKER_HUB,
+        Some(host) => host,
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Strategy {
+    Local,
+    Registry,
+    None,
+}
+
+/// `history` of `image`, with the number of an earlier generation.
+fn read_history(image: Option<&Field<'_>>, root: &Field<'_>, findings: &mut Findings<'_>) -> Option<History> {
+    let field = image.and_then(|image| image.get("history"));
+    let earlier = Object::new(root, findings).number("deployments_to_keep", COUNT).and_then(|count| u16::try_from(count).ok());
+    let Some(field) = field else { return Some(History::Local { count: earlier.unwrap_or(KEPT) }) };
+    if !field.is_object() {
+        findings.wrong_kind(&field, "an object").hint("write `history: {strategy: local, count: 5}`");
+        return None;
+    }
+    let mut history = Object::new(&field, findings);
+    let strategies = [("local", Strategy::Local), ("registry", Strategy::Registry), ("none", Strategy::None)];
+    let strategy = match history.get("strategy") {
+        Some(_) => history.choice("strategy", &strategies)?,
+        None => Strategy::Local,
+    };
+    let count = history.number("count", COUNT).and_then(|count| u16::try_from(count).ok());
+    let pattern = history.literal("pattern");
+    if let (Some(_), Some(earlier)) = (count, root.get("deployments_to_keep")) {
+        findings.note(&earlier, "`deployments_to_keep` does nothing beside `image.history.count`").hint("leave it out");
+    }
+    if let Some(pattern) = field.get("pattern").filter(|_| strategy != Strategy::Registry) {
+        findings.warning(&pattern, "`pattern` does nothing without `strategy: registry`").hint("leave it out");
+    }
+    if let Some(count) = field.get("count").filter(|_| strategy == Strategy::None) {
+        findings.warning(&count, "`count` does nothing with `strategy: none`").hint("leave it out");
+    }
+    let count = count.or(earlier).unwrap_or(KEPT);
+    Some(match strategy {
+        Strategy::None => History::None,
+        Strategy::Local => History::Local { count },
+        Strategy::Registry => {
+            if field.get("pattern").is_none() {
+                findings.missing(&field, "pattern", "write which tags are versions: `pattern: \"v*\"`");
+            }
+            History::Registry { count, pattern: pattern? }
+        }
+    })
+}
+
+/// With history in the registry an older version is found by its tag, and this one names no version.
+fn warn_of_mutable_tag(field: &Field<'_>, reference: &ImageRef, history: Option<&History>, findings: &mut Findings<'_>) {
+    let Some(tag) = reference.tag().filter(|tag| MUTABLE.contains(tag)) else { return };
+    if !matches!(history, Some(History::Registry { .. })) {
+        return;
+    }
+    let place = field.get("tag").or_else(|| field.get("repository")).unwrap_or_else(|| field.clone());
+    findings
+        .warning(&place, format!("the tag `{tag}` is moved to every new version: an older one cannot be found by it"))
+        .hint("give each version a tag of its own, like `v1.4.2`, or write `strategy: local` in `history`");
 }

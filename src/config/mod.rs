@@ -19,9 +19,12 @@
 //! `client` and `daemon` read the files of the client and of the server in the same way.
 
 mod app;
+mod build;
 pub mod client;
 mod command_words;
+mod container;
 pub mod daemon;
+mod dead_keys;
 mod document;
 mod domains;
 mod env;
@@ -31,15 +34,23 @@ mod exercise;
 mod field;
 mod findings;
 mod generations;
+mod health_check;
 mod image;
+mod interpolation;
 mod json;
 mod keys;
 mod layer;
+mod linux;
 mod mask;
 mod mistake;
+mod network;
+mod object;
+pub mod reference;
+mod schema;
 pub mod secrets;
 pub mod server;
 pub mod settings;
+mod size;
 mod source;
 mod spelling;
 mod target;
@@ -49,18 +60,23 @@ mod tests;
 pub mod tokens;
 mod toml;
 mod tree;
+mod value;
 mod volumes;
 mod yaml;
 
 use std::path::{Path, PathBuf};
 
+pub use build::{ArgValue, Build, BuildArg, BuildPath, BuildsOn, Push};
 pub use environment::Environment;
 pub use error::ConfigError;
 pub use exercise::exercise;
+pub use image::{History, Image, RegistryAuth, registry_of};
 pub use mistake::Mistake;
+pub use schema::{ADDRESS as SCHEMA_ADDRESS, schema};
 pub use source::find;
 pub use spelling::nearest;
-pub use target::Target;
+pub use target::{RegistryLogin, Target};
+pub use value::{SourcedValue, ValueSource};
 
 use app::App;
 use document::Document;

@@ -162,6 +162,10 @@ impl SecretProviders {
         self.sources.get(&(reference.provider, reference.source.clone()))
     }
 
+    pub fn source(&self, id: &SourceId) -> Option<&Source> {
+        self.sources.get(id)
+    }
+
     /// What a reference means: `provider:source:key`, `provider:source.key`, `provider:source`, or the name of one of
     /// the server's secrets, with `haloy:` before it or without.
     pub fn resolve(&self, reference: &str) -> Result<SecretOrigin, UnknownSecret> {
@@ -253,6 +257,11 @@ impl fmt::Display for SecretRef {
         write!(f, "{}:{}", self.provider.name(), self.source)?;
         self.key.iter().try_for_each(|key| write!(f, ":{key}"))
     }
+}
+
+/// The key of a source that a reference is likely to mean.
+pub fn nearest_key<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    nearest(written, known)
 }
 
 /// The sources that some references need, each once.

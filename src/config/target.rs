@@ -3,22 +3,24 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroU16;
 
-use super::env::{self, EnvEntry, TokenSource};
+use super::build::{ArgValue, Build};
+use super::env::{self, EnvEntry};
 use super::environment::Environment;
 use super::error::ConfigError;
 use super::field::Field;
 use super::findings::Findings;
+use super::image::{self, Image};
+use super::keys::target::{DEPLOY_TIMEOUT, DRAIN_TIMEOUT, MIN_READY, PORT, REPLICAS, STOP_TIMEOUT};
+use super::object::Object;
 use super::secrets::{FetchedSecrets, SecretProviders, SecretRef};
 use super::server::{self, ServerName};
-use super::{domains, image, volumes};
-use crate::names::{MAX_REPLICAS, is_network_name};
+use super::value::{self, SourcedValue};
+use super::{container, dead_keys, domains, health_check, network, volumes};
+use crate::names::{AppName, is_env_name};
 use crate::secret::Secret;
-use crate::wire::{AppSpec, ContainerOptions, EnvValue, Naming, PullPolicy, Strategy, Tls};
+use crate::wire::{AppSpec, EnvValue, Naming, Strategy, Tls};
 
-const HOUR: u32 = 60 * 60;
-const DAY: u32 = 24 * HOUR;
-
-/// One app on one server, valid; values from the environment are not looked up yet.
+/// One app on one server, valid; values from the environment and from secret providers are not looked up yet.
 #[derive(Debug, Clone)]
 pub struct Target {
     /// None for the one target of a file that names none.
@@ -26,104 +28,197 @@ pub struct Target {
     pub spec: AppSpec,
     /// In the order of `spec.env`.
     pub env: Vec<EnvEntry>,
+    /// How the image of the spec comes to be, and how long it is kept.
+    pub image: Image,
     /// Host as [`ServerName`] writes it.
     pub server: Option<String>,
-    pub api_token: Option<TokenSource>,
+    pub api_token: Option<SourcedValue>,
     /// Shell commands to run before the deploy, where haloy runs.
     pub pre_deploy: Vec<String>,
     pub post_deploy: Vec<String>,
 }
 
+/// A login to a registry.
+#[derive(Debug, Clone)]
+pub struct RegistryLogin {
+    /// Host, with a port perhaps; `docker.io` for Docker Hub.
+    pub server: String,
+    pub username: Secret,
+    pub password: Secret,
+}
+
 impl Target {
-    /// What secret providers must be asked for.
+    /// What secret providers must be asked for to deploy an image that is there.
     pub fn secret_references(&self) -> BTreeSet<SecretRef> {
-        BTreeSet::new()
+        let values = self.env.iter().map(|entry| &entry.value).chain(&self.api_token);
+        values.filter_map(SourcedValue::secret_reference).cloned().collect()
+    }
+
+    /// What secret providers must be asked for to build the image, beside [`Self::secret_references`].
+    pub fn build_secret_references(&self) -> BTreeSet<SecretRef> {
+        let args = self.image.build.iter().flat_map(|build| &build.args);
+        let values = args.filter_map(|arg| if let ArgValue::Sourced(value) = &arg.value { Some(value) } else { None });
+        values.filter_map(SourcedValue::secret_reference).cloned().collect()
+    }
+
+    /// What secret providers must be asked for to log in to the image's registry.
+    pub fn registry_secret_references(&self) -> BTreeSet<SecretRef> {
+        let values = self.image.registry.iter().flat_map(|registry| [&registry.username, &registry.password]);
+        values.filter_map(SourcedValue::secret_reference).cloned().collect()
     }
 
     /// The values of `spec.env`, in its order, with those of each other put in. All that are missing are
     /// named at once. `secrets` holds what [`Self::secret_references`] named.
-    pub fn resolve_env(&self, environment: &Environment, _secrets: &FetchedSecrets) -> Result<Vec<EnvValue>, ConfigError> {
-        env::resolve(&self.env, environment)
+    pub fn resolve_env(&self, environment: &Environment, secrets: &FetchedSecrets) -> Result<Vec<EnvValue>, ConfigError> {
+        env::resolve(&self.env, environment, secrets)
     }
 
     /// The token of the file, when it has one.
-    pub fn resolve_token(&self, environment: &Environment, _secrets: &FetchedSecrets) -> Result<Option<Secret>, ConfigError> {
-        self.api_token.as_ref().map(|token| env::resolve_token(token, environment)).transpose()
+    pub fn resolve_token(&self, environment: &Environment, secrets: &FetchedSecrets) -> Result<Option<Secret>, ConfigError> {
+        self.api_token.as_ref().map(|token| value::resolve_one(token, environment, secrets)).transpose()
+    }
+
+    /// The build arguments in their order. `secrets` holds what [`Self::build_secret_references`] and
+    /// [`Self::secret_references`] named.
+    pub fn resolve_build_args(&self, environment: &Environment, secrets: &FetchedSecrets) -> Result<Vec<(String, Secret)>, ConfigError> {
+        let Some(Build { args, .. }) = &self.image.build else { return Ok(Vec::new()) };
+        let written = args.iter().filter_map(|arg| if let ArgValue::Sourced(value) = &arg.value { Some(value) } else { None });
+        let mut written = value::resolve(written, environment, secrets)?.into_iter();
+        let of_env = args.iter().any(|arg| matches!(arg.value, ArgValue::Variable));
+        let env = if of_env { self.resolve_env(environment, secrets)? } else { Vec::new() };
+        let value = |arg: &super::build::BuildArg| match arg.value {
+            ArgValue::Sourced(_) => written.next(),
+            ArgValue::Variable => env.iter().find(|variable| variable.name == arg.name).map(|variable| variable.value.clone()),
+        };
+        let values: Vec<Option<Secret>> = args.iter().map(value).collect();
+        Ok(args.iter().zip(values).filter_map(|(arg, value)| Some((arg.name.clone(), value?))).collect())
+    }
+
+    /// The login of the image's registry, when the file has one. `secrets` holds what
+    /// [`Self::registry_secret_references`] named.
+    pub fn resolve_registry(&self, environment: &Environment, secrets: &FetchedSecrets) -> Result<Option<RegistryLogin>, ConfigError> {
+        let Some(registry) = &self.image.registry else { return Ok(None) };
+        let mut values = value::resolve([&registry.username, &registry.password], environment, secrets)?.into_iter();
+        let login = values.next().zip(values.next());
+        Ok(login.map(|(username, password)| RegistryLogin { server: registry.server.clone(), username, password }))
     }
 }
 
 /// Reads the keys of one target after inheritance.
-pub fn read(root: &Field<'_>, name: Option<String>, _providers: &SecretProviders, findings: &mut Findings<'_>) -> Option<Target> {
-    let env = root.get("env").map(|field| env::read(&field, findings)).unwrap_or_default();
-    let server = root.get("server").and_then(|field| read_server(&field, findings));
-    let api_token = root.get("api_token").and_then(|field| env::read_token(&field, findings));
-    let pre_deploy = root.get("pre_deploy").map(|field| read_commands(&field, findings)).unwrap_or_default();
-    let post_deploy = root.get("post_deploy").map(|field| read_commands(&field, findings)).unwrap_or_default();
-    let spec = read_spec(root, &env, findings)?;
-    Some(Target { name, spec, env, server, api_token, pre_deploy, post_deploy })
+pub fn read(root: &Field<'_>, name: Option<String>, providers: &SecretProviders, findings: &mut Findings<'_>) -> Option<Target> {
+    let mut target = Object::new(root, findings);
+    let env = target.all("env", |field, findings| env::read(field, providers, findings));
+    let server = target.read("server", read_server);
+    let pre_deploy = target.all("pre_deploy", read_commands);
+    let post_deploy = target.all("post_deploy", read_commands);
+    let api_token = read_token(root, providers, findings);
+    let app = read_name(root, findings);
+    let image = image::read(root, app.as_ref(), providers, findings);
+    let spec = read_spec(root, app, image.as_ref(), &env, findings);
+    let (mut image, spec) = (image?.image, spec?);
+    if let Some(build) = &mut image.build {
+        build.add_variables(&env);
+    }
+    dead_keys::warn(root, &spec, findings);
+    Some(Target { name, spec, env, image, server, api_token, pre_deploy, post_deploy })
 }
 
-fn read_spec(root: &Field<'_>, env: &[EnvEntry], findings: &mut Findings<'_>) -> Option<AppSpec> {
-    let name = match root.get("name") {
+fn read_name(root: &Field<'_>, findings: &mut Findings<'_>) -> Option<AppName> {
+    match root.get("name") {
         Some(field) => findings.parse(&field),
         None => {
             findings.missing(root, "name", "add `name: my-app`");
             None
         }
-    };
-    let image = match root.get("image") {
-        Some(field) => image::read(&field, findings),
-        None => {
-            findings.missing(root, "image", "add `image: ghcr.io/you/app:1.0`");
-            None
-        }
-    };
-    let domains = root.get("domains").map(|field| domains::read(&field, findings)).unwrap_or_default();
-    let acme_email = root.get("acme_email").and_then(|field| read_email(&field, findings));
-    let tls = root.get("tls").and_then(|field| findings.choice(&field, &[("auto", Tls::Auto), ("off", Tls::Off)]));
-    let replicas = root.get("replicas").and_then(|field| findings.number(&field, 1..=u32::from(MAX_REPLICAS)));
-    let port = root.get("port").and_then(|field| findings.number(&field, 1..=u32::from(u16::MAX)));
-    let health_check_path = root.get("health_check_path").and_then(|field| read_path(&field, findings));
-    let volumes = root.get("volumes").map(|field| volumes::read(&field, findings)).unwrap_or_default();
-    let network = root.get("network").and_then(|field| read_network(&field, !domains.is_empty(), findings));
-    let strategies = [("rolling", Strategy::Rolling), ("replace", Strategy::Replace)];
-    let deployment_strategy = root.get("deployment_strategy").and_then(|field| findings.choice(&field, &strategies));
-    let min_ready_seconds = root.get("min_ready_seconds").and_then(|field| findings.seconds(&field, 0..=HOUR));
-    let deploy_timeout = root.get("deploy_timeout").and_then(|field| findings.seconds(&field, 1..=DAY));
-    if let (Some(ready), Some(field)) = (min_ready_seconds, root.get("min_ready_seconds")) {
-        let timeout = deploy_timeout.unwrap_or_else(AppSpec::default_deploy_timeout);
-        if ready >= timeout {
-            let message =
-                format!("`min_ready_seconds` must be shorter than `deploy_timeout` ({timeout} seconds): no deployment could succeed");
-            findings.mistake(&field, message).hint("make `deploy_timeout` longer");
-        }
     }
-    let drain_timeout = root.get("drain_timeout").and_then(|field| findings.seconds(&field, 0..=DAY));
-    let stop_timeout = root.get("stop_timeout").and_then(|field| findings.seconds(&field, 0..=HOUR));
-    Some(AppSpec {
+}
+
+fn read_spec(
+    root: &Field<'_>,
+    name: Option<AppName>,
+    image: Option<&image::Read>,
+    env: &[EnvEntry],
+    findings: &mut Findings<'_>,
+) -> Option<AppSpec> {
+    let mut target = Object::new(root, findings);
+    let domains = target.all("domains", domains::read);
+    let acme_email = target.read("acme_email", read_email);
+    let tls = target.choice("tls", &[("auto", Tls::Auto), ("off", Tls::Off)]).unwrap_or_default();
+    let replicas = target.number("replicas", REPLICAS).and_then(|n| u16::try_from(n).ok()).unwrap_or(1);
+    let port = target.number("port", PORT).and_then(|n| u16::try_from(n).ok()).and_then(NonZeroU16::new);
+    let health_check_path = target.read("health_check_path", health_check::read_path);
+    let path = health_check_path.as_deref();
+    let health_check = target.read("health_check", |field, findings| health_check::read(field, path, findings));
+    let volumes = target.all("volumes", volumes::read);
+    let network = target.read("network", |field, findings| network::read(field, !domains.is_empty(), findings));
+    let release_command = target.words("release_command");
+    let strategies = [("rolling", Strategy::Rolling), ("replace", Strategy::Replace)];
+    let deployment_strategy = target.choice("deployment_strategy", &strategies).unwrap_or_default();
+    let namings = [("dynamic", Naming::Dynamic), ("static", Naming::Static)];
+    let naming_strategy = target.choice("naming_strategy", &namings).unwrap_or_default();
+    let protected = target.boolean("protected").unwrap_or_default();
+    let min_ready_seconds = target.seconds("min_ready_seconds", MIN_READY).unwrap_or_default();
+    let deploy_timeout = target.seconds("deploy_timeout", DEPLOY_TIMEOUT).unwrap_or_else(AppSpec::default_deploy_timeout);
+    let drain_timeout = target.seconds("drain_timeout", DRAIN_TIMEOUT).unwrap_or_else(AppSpec::default_drain_timeout);
+    let stop_timeout = target.seconds("stop_timeout", STOP_TIMEOUT).unwrap_or_else(AppSpec::default_stop_timeout);
+    let container = container::read(root, findings);
+    let image = image?;
+    let spec = AppSpec {
         name: name?,
-        image: image?,
-        pull_policy: PullPolicy::default(),
+        image: image.reference.clone(),
+        pull_policy: image.pull_policy,
         domains,
         acme_email,
-        tls: tls.unwrap_or_default(),
-        replicas: replicas.and_then(|n| u16::try_from(n).ok()).unwrap_or(1),
-        port: port.and_then(|n| u16::try_from(n).ok()).and_then(NonZeroU16::new),
+        tls,
+        replicas,
+        port,
         health_check_path,
-        health_check: None,
+        health_check,
         env: env.iter().map(EnvEntry::variable).collect(),
         volumes,
         network,
-        container: ContainerOptions::default(),
-        release_command: None,
-        naming_strategy: Naming::default(),
-        protected: false,
-        deployment_strategy: deployment_strategy.unwrap_or_default(),
-        min_ready_seconds: min_ready_seconds.unwrap_or_default(),
-        deploy_timeout: deploy_timeout.unwrap_or_else(AppSpec::default_deploy_timeout),
-        drain_timeout: drain_timeout.unwrap_or_else(AppSpec::default_drain_timeout),
-        stop_timeout: stop_timeout.unwrap_or_else(AppSpec::default_stop_timeout),
-    })
+        container,
+        release_command,
+        naming_strategy,
+        protected,
+        deployment_strategy,
+        min_ready_seconds,
+        deploy_timeout,
+        drain_timeout,
+        stop_timeout,
+    };
+    check_together(root, &spec, findings);
+    Some(spec)
+}
+
+/// Keys that are fine by themselves and not together.
+fn check_together(root: &Field<'_>, spec: &AppSpec, findings: &mut Findings<'_>) {
+    check_ready_time(root, spec, findings);
+    check_static_name(root, spec, findings);
+    network::check(root, spec, findings);
+    volumes::check_tmpfs(root, spec, findings);
+}
+
+fn check_ready_time(root: &Field<'_>, spec: &AppSpec, findings: &mut Findings<'_>) {
+    let Some(field) = root.get("min_ready_seconds") else { return };
+    let timeout = spec.deploy_timeout;
+    if spec.min_ready_seconds >= timeout {
+        let message = format!("`min_ready_seconds` must be shorter than `deploy_timeout` ({timeout} seconds): no deployment could succeed");
+        findings.mistake(&field, message).hint("make `deploy_timeout` longer");
+    }
+}
+
+/// Two containers of one name cannot be.
+fn check_static_name(root: &Field<'_>, spec: &AppSpec, findings: &mut Findings<'_>) {
+    let Some(field) = root.get("naming_strategy").filter(|_| spec.naming_strategy == Naming::Static) else { return };
+    if spec.deployment_strategy != Strategy::Replace {
+        let message = "`naming_strategy: static` needs `deployment_strategy: replace`: two versions side by side cannot have one name";
+        findings.mistake(&field, message).hint("write `deployment_strategy: replace`, or leave `naming_strategy` out");
+    }
+    if let Some(replicas) = root.get("replicas").filter(|_| spec.replicas > 1) {
+        let message = "`naming_strategy: static` needs `replicas: 1`: two containers cannot have one name";
+        findings.mistake(&replicas, message).hint("write `replicas: 1`, or leave `naming_strategy` out");
+    }
 }
 
 fn read_server(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {
@@ -143,6 +238,27 @@ fn read_server(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String>
     }
 }
 
+/// `api_token`: a string names an environment variable; an object holds `value` or `from`. Else
+/// `api_token_env` of an earlier generation.
+fn read_token(root: &Field<'_>, providers: &SecretProviders, findings: &mut Findings<'_>) -> Option<SourcedValue> {
+    let earlier = root.get("api_token_env");
+    let Some(field) = root.get("api_token") else { return value::read_variable(&earlier?, findings) };
+    if let Some(earlier) = earlier {
+        findings.note(&earlier, "`api_token_env` does nothing beside `api_token`").hint("leave it out");
+    }
+    if field.is_object() {
+        return value::read(&field, providers, findings);
+    }
+    let name = findings.text(&field)?;
+    if !is_env_name(name) {
+        findings
+            .mistake(&field, "`api_token` must name an environment variable")
+            .hint("write the variable's name; a token in the file is written `api_token: {value: …}`");
+        return None;
+    }
+    value::read_variable(&field, findings)
+}
+
 fn read_email(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {
     let email = findings.word(field)?;
     let valid = email.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty() && !host.contains('@'));
@@ -152,46 +268,6 @@ fn read_email(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> 
         return None;
     }
     Some(email.to_owned())
-}
-
-fn read_path(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {
-    let path = findings.word(field)?;
-    if !path.starts_with('/') {
-        findings.mistake(field, format!("`{}` must begin with `/`", field.path)).hint("write the path alone, like `/health`");
-        return None;
-    }
-    if path.contains(|c: char| c.is_whitespace() || c.is_control() || !c.is_ascii() || c == '#') {
-        findings
-            .mistake(field, format!("`{}` must be a path as it stands in a URL", field.path))
-            .hint("write other characters as `%20` and the like");
-        return None;
-    }
-    Some(path.to_owned())
-}
-
-/// `has_domains`: visitors must be able to reach the app there.
-fn read_network(field: &Field<'_>, has_domains: bool, findings: &mut Findings<'_>) -> Option<String> {
-    let name = findings.word(field)?;
-    match name {
-        "bridge" | "default" => {
-            let message = format!("Docker's network `{name}` knows no names: apps there cannot find each other");
-            let hint = format!("leave `{}` out: the app is then in `{}`, where they can", field.path, AppSpec::DEFAULT_NETWORK);
-            findings.mistake(field, message).hint(hint);
-            return None;
-        }
-        "none" if has_domains => {
-            let message = "an app without a network cannot be reached under its domains";
-            findings.mistake(field, message).hint(format!("leave `{}` out, or `domains`", field.path));
-            return None;
-        }
-        _ => {}
-    }
-    if !is_network_name(name) {
-        let name = findings.quoted(field, name);
-        findings.mistake(field, format!("{name} is not the name of a Docker network: it has letters, digits, `_`, `.` and `-`"));
-        return None;
-    }
-    Some(name.to_owned())
 }
 
 pub fn read_commands(field: &Field<'_>, findings: &mut Findings<'_>) -> Vec<String> {

@@ -4,8 +4,6 @@
 //! target's preset, the target. Of `image` only the parts that a layer names are its own; `env` is
 //! merged by name when `env_merge` asks for it; everything else is replaced as a whole.
 
-use std::collections::BTreeSet;
-
 use figment::Figment;
 use figment::value::{Dict, Value};
 
@@ -46,7 +44,7 @@ pub fn inherit(document: &Document, findings: &mut Findings<'_>) -> Vec<Merged> 
     let mut root = document.values.clone();
     root.retain(|key, _| !ROOT.contains(&key.as_str()));
     if entries.is_empty() {
-        let base = complete(Layer::new(root, "", OriginKind::Value), "", &file, findings);
+        let base = on_preset(complete(Layer::new(root, "", OriginKind::Value), "", &file, findings));
         let (values, origins) = base.into_parts();
         return vec![Merged { name: None, values, at: String::new(), origins }];
     }
@@ -104,21 +102,45 @@ impl Entry<'_> {
         let own: Dict =
             self.field.entries().into_iter().filter(|(_, f)| !f.is_empty()).map(|(k, f)| (k.to_owned(), f.value().clone())).collect();
         let mut own = complete(Layer::new(own, &at, OriginKind::Value), &at, file, findings);
+        // A preset of its own stands between the target and the root, and takes the place of the root's.
+        let own_preset = preset(&own).is_some();
+        let base = if own_preset { base.clone() } else { on_preset(base.clone()) };
         if self.keyed && own.get("name").is_none() {
             let origin = Origin { path: at.clone(), kind: OriginKind::Key };
             own.put("name", Part::at(origin, self.name.as_str()));
         }
+        note_env(&base, &own, findings);
+        if !self.keyed && own.get("port").is_none() {
+            let message = "without `port` the app's port is the only TCP port that its image EXPOSEs, else 8080";
+            findings.note(&self.field, message).hint("an earlier generation took port 80: write `port: 80` if the app listens there");
+        }
         let name = own.get("name").and_then(Value::as_str).map_or(self.name.clone(), str::to_owned);
-        let merged = overlay(base.clone(), own);
+        let merged = overlay(base, if own_preset { on_preset(own) } else { own });
         let (values, origins) = merged.into_parts();
         Some(Merged { name: Some(if self.keyed { self.name } else { name }), values, at, origins })
     }
 }
 
-/// A layer in today's words, with its image looked up and its preset under it.
+/// Some expect that the variables of the root are set in every target.
+fn note_env(base: &Layer, own: &Layer, findings: &mut Findings<'_>) {
+    let is_list = |layer: &Layer| matches!(layer.get("env"), Some(Value::Array(..)));
+    let asked = [base, own].iter().any(|layer| layer.get("env_merge").is_some());
+    let place = own.origin("env").zip(own.get("env")).and_then(|(origin, value)| findings.at(origin, value));
+    if let Some(field) = place.filter(|_| is_list(base) && is_list(own) && !asked) {
+        let message = "this `env` replaces the root's: variables that are only there are not set for this target";
+        findings.note(&field, message).hint("write `env_merge: true` to keep them, or `env_merge: false` if it is meant so");
+    }
+}
+
+/// A layer in today's words, with its image looked up.
 fn complete(mut layer: Layer, at: &str, file: &Field<'_>, findings: &mut Findings<'_>) -> Layer {
     choose_image(&mut layer, at, file, findings);
     generations::modernise(&mut layer, findings);
+    layer
+}
+
+/// A layer with what its preset stands for under it.
+fn on_preset(layer: Layer) -> Layer {
     match preset(&layer) {
         Some(preset) => overlay(preset, layer),
         None => layer,

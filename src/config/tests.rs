@@ -1,13 +1,16 @@
 //! Whole files in, whole reports out. `HALOY_BLESS=1` rewrites the expectations under
 //! `tests/fixtures/config`.
 
+mod properties;
+mod sameness;
+mod secrecy;
+mod seeds;
+mod written;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use proptest::prelude::*;
-
 use super::document::Document;
-use super::env::ValueSource;
 use super::secrets::FetchedSecrets;
 use super::source::Format;
 use super::*;
@@ -96,10 +99,11 @@ fn valid_files_resolve() {
         let target = &targets[0];
         let warnings: Vec<String> = warnings.iter().map(|warning| warning.render(false)).collect();
         assert!(!warnings.concat().contains(SECRET), "{warnings:?}");
-        let values: Vec<String> = target.env.iter().map(|entry| describe(&entry.source)).collect();
+        let values: Vec<String> = target.env.iter().map(|entry| describe(&entry.value.source)).collect();
         let resolved = serde_json::json!({
             "spec": target.spec,
             "env": values,
+            "image": describe_image(&target.image),
             "server": target.server,
             "api_token": target.api_token.as_ref().map(|token| describe(&token.source)),
             "pre_deploy": target.pre_deploy,
@@ -112,11 +116,54 @@ fn valid_files_resolve() {
     assert!(different.is_empty(), "{}", different.join("\n\n"));
 }
 
+/// All that a target means, without values that may be secrets.
+fn resolved_target(target: &Target) -> serde_json::Value {
+    serde_json::json!({
+        "name": target.name,
+        "spec": target.spec,
+        "server": target.server,
+        "api_token": target.api_token.as_ref().map(|token| format!("{:?}", token.source)),
+        "pre_deploy": target.pre_deploy,
+        "post_deploy": target.post_deploy,
+    })
+}
+
 fn describe(source: &ValueSource) -> String {
     match source {
         ValueSource::Value(value) => format!("value {}", value.expose()),
         ValueSource::Env(name) => format!("env {name}"),
+        ValueSource::Secret(reference) => format!("secret {reference}"),
+        ValueSource::ServerSecret(name) => format!("server secret {name}"),
     }
+}
+
+/// All of it, in words.
+fn describe_image(image: &Image) -> serde_json::Value {
+    let path = |path: &Option<BuildPath>| path.as_ref().map(|path| path.path.clone());
+    let arg = |arg: &BuildArg| match &arg.value {
+        ArgValue::Sourced(value) => format!("{} = {}", arg.name, describe(&value.source)),
+        ArgValue::Variable => format!("{} as in env", arg.name),
+    };
+    let build = image.build.as_ref().map(|build| {
+        serde_json::json!({
+            "context": path(&build.context),
+            "dockerfile": path(&build.dockerfile),
+            "platform": build.platform,
+            "args": build.args.iter().map(arg).collect::<Vec<_>>(),
+            "push": format!("{:?}", build.push),
+            "target": build.target,
+            "cache_from": build.cache_from,
+            "cache_to": build.cache_to,
+            "ssh": build.ssh,
+            "flags": build.flags,
+            "on": format!("{:?}", build.on),
+        })
+    });
+    let registry = image.registry.as_ref().map(|registry| {
+        let (username, password) = (describe(&registry.username.source), describe(&registry.password.source));
+        format!("{} with {username} and {password}", registry.server)
+    });
+    serde_json::json!({ "build": build, "registry": registry, "history": format!("{:?}", image.history) })
 }
 
 #[test]
@@ -134,8 +181,10 @@ fn the_same_app_in_three_formats_is_the_same() {
     let yaml = target("everything.yaml");
     for other in [target("everything.json"), target("everything.toml")] {
         assert_eq!(yaml.spec, other.spec);
-        let values = |target: &Target| target.env.iter().map(|entry| (entry.name.clone(), describe(&entry.source))).collect::<Vec<_>>();
+        let values =
+            |target: &Target| target.env.iter().map(|entry| (entry.name.clone(), describe(&entry.value.source))).collect::<Vec<_>>();
         assert_eq!(values(&yaml), values(&other));
+        assert_eq!(describe_image(&yaml.image), describe_image(&other.image));
         assert_eq!((&yaml.server, &yaml.pre_deploy, &yaml.post_deploy), (&other.server, &other.pre_deploy, &other.post_deploy));
     }
 }
@@ -286,72 +335,3 @@ fn values_come_from_the_environment_and_all_missing_ones_are_named() {
     assert!(!plain(&error).contains("hunter2"), "{}", plain(&error));
     assert!(!format!("{targets:?}").contains("value: \"hunter2"), "{targets:?}");
 }
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn arbitrary_text_never_panics(text in "\\PC{0,200}", name in prop::sample::select(vec!["haloy.yaml", "haloy.json", "haloy.toml"])) {
-        if let Err(error) = read_text(name, &text) {
-            plain(&error);
-        }
-    }
-
-    #[test]
-    fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), ending in prop::sample::select(vec!["yaml", "json", "toml"])) {
-        let dir = tempfile::tempdir().expect("temporary directory");
-        let path = dir.path().join(format!("haloy.{ending}"));
-        fs::write(&path, bytes).expect("write");
-        if let Err(error) = load(&path) {
-            plain(&error);
-        }
-    }
-
-    /// Files that are nearly right: lines of the language in any order, with a piece cut out.
-    #[test]
-    fn damaged_files_never_panic_and_never_show_a_secret(
-        lines in prop::collection::vec(prop::sample::select(LINES.to_vec()), 0..16),
-        cut in any::<prop::sample::Index>(),
-        length in 0_usize..4,
-    ) {
-        let mut text: String = lines.concat();
-        if !text.is_empty() {
-            let start = cut.index(text.len());
-            text.replace_range(start..(start + length).min(text.len()), "");
-        }
-        let whole = text.contains(SECRET);
-        if let Err(error) = read_text("haloy.yaml", &text) {
-            let report = plain(&error);
-            prop_assert!(!whole || !report.contains(SECRET), "{text}\n{report}");
-        }
-    }
-}
-
-const LINES: [&str; 26] = [
-    "name: shop\n",
-    "name: 1.10\n",
-    "image:\n",
-    "  repository: nginx\n",
-    "  tag: 1.27\n",
-    "image: nginx:1\n",
-    "env:\n",
-    "  - name: KEY\n",
-    "    value: hunter2\n",
-    "    value: \"hunter2\"\n",
-    "    value: 'a hunter2 b'\n",
-    "    value: |\n      hunter2\n",
-    "    from: {env: KEY}\n",
-    "  - {name: A, value: hunter2}\n",
-    "env:\n  - KEY=hunter2\n",
-    "env:\n  KEY: hunter2\n",
-    "domains: [a.example.com, {domain: b.example.com, aliases: [c.example.com]}]\n",
-    "replicas: 3\n",
-    "port: \"8080\"\n",
-    "volumes: [data:/data]\n",
-    "api_token: hunter2\n",
-    "api_token: {value: hunter2}\n",
-    "pre_deploy: [make]\n",
-    "x-a: &a {value: hunter2}\n",
-    "  <<: *a\n",
-    "# comment\n",
-];

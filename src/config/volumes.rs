@@ -8,7 +8,7 @@ use super::field::Field;
 use super::findings::Findings;
 use super::spelling::nearest;
 use crate::names::{is_container_path, is_host_path, is_volume_name};
-use crate::wire::{Mount, MountSource};
+use crate::wire::{AppSpec, Mount, MountSource};
 
 /// Options that Docker understands behind the second colon.
 const OPTIONS: [&str; 16] = [
@@ -47,8 +47,31 @@ pub fn read(field: &Field<'_>, findings: &mut Findings<'_>) -> Vec<Mount> {
     mounts
 }
 
+/// Something in memory and a volume cannot be mounted over each other.
+pub fn check_tmpfs(root: &Field<'_>, spec: &AppSpec, findings: &mut Findings<'_>) {
+    let items = root.get("tmpfs").and_then(|field| field.items()).unwrap_or_default();
+    let mut seen = BTreeMap::new();
+    if items.len() != spec.container.tmpfs.len() {
+        // Some could not be read, which is said already.
+        return;
+    }
+    for (tmpfs, item) in spec.container.tmpfs.iter().zip(&items) {
+        let path = tmpfs.path.as_str();
+        if spec.volumes.iter().any(|mount| mount.target == path) {
+            findings.mistake(item, format!("a volume is mounted at `{path}`, too")).hint("keep one of them");
+        } else if let Some(first) = seen.insert(path, findings.span(item)) {
+            findings.mistake(item, format!("two file systems are mounted at `{path}`")).other(first, "first mounted here");
+        }
+    }
+}
+
 fn read_one(item: &Field<'_>, findings: &mut Findings<'_>) -> Option<Mount> {
     let text = findings.word(item)?;
+    if is_windows_path(text) {
+        let message = format!("the volume `{text}` has a path of Windows: it is mounted on the server, which runs Linux");
+        findings.mistake(item, message).hint("use an absolute path of the server, or a named volume like `app-data:/path`");
+        return None;
+    }
     let mut parts = text.splitn(3, ':');
     let (Some(source), Some(target)) = (parts.next(), parts.next()) else {
         findings.mistake(item, format!("the volume `{text}` does not say where it is mounted")).hint("write `name:/path/in/the/container`");
@@ -92,4 +115,13 @@ fn read_source(item: &Field<'_>, source: &str, findings: &mut Findings<'_>) -> O
         return None;
     }
     Some(MountSource::Volume(source.to_owned()))
+}
+
+/// `C:\data`, `C:/data`, or anything with a backslash.
+fn is_windows_path(text: &str) -> bool {
+    let mut parts = text.splitn(3, ':');
+    let is_drive = parts.next().is_some_and(|first| first.len() == 1 && first.bytes().all(|b| b.is_ascii_alphabetic()));
+    let is_rooted = |part: Option<&str>| part.is_some_and(|part| part.starts_with('/'));
+    let has_drive = is_drive && is_rooted(parts.next()) && is_rooted(parts.next());
+    text.contains('\\') || has_drive
 }

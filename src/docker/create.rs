@@ -23,8 +23,7 @@ const START_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Docker {
     /// Creates the container without starting it. When its name is held by the container of the same
-    /// owner, that one is the answer: an earlier attempt got through. When another container of the app
-    /// holds it, that one gets the name that follows from its own owner.
+    /// owner, that one is the answer: an earlier attempt got through.
     pub async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId, DockerError> {
         let attempt = self.try_create(spec).await;
         if !attempt.as_ref().is_err_and(DockerError::is_conflict) {
@@ -32,10 +31,6 @@ impl Docker {
         }
         match self.holder(&spec.name, &spec.owner.app).await? {
             Holder::Ours { id, owner, purpose, leaving: false } if owner == spec.owner && purpose == spec.purpose => Ok(id),
-            Holder::Ours { id, owner, purpose: Purpose::Replica, .. } if owner.container_name() != spec.name => {
-                self.rename(&id, &owner.container_name()).await?;
-                self.try_create(spec).await
-            }
             Holder::Ours { .. } => attempt,
             Holder::Foreign => Err(DockerError::NameTaken { name: spec.name.clone() }),
             Holder::Nobody => self.try_create(spec).await,

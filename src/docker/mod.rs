@@ -13,6 +13,7 @@ mod containers;
 mod create;
 mod error;
 mod events;
+mod exec;
 #[cfg(all(test, unix))]
 mod fake;
 mod host;

@@ -1,5 +1,7 @@
 //! Who is called what: container names are given once on an engine, and some apps want one for ever.
 
+use std::time::{Duration, Instant};
+
 use bollard::models::ContainerStateStatusEnum as Status;
 use bollard::query_parameters::RenameContainerOptionsBuilder;
 
@@ -7,7 +9,11 @@ use super::connection::{CHANGE, Docker, LOOK};
 use super::error::DockerError;
 use super::labels;
 use super::types::{ContainerId, Owner, Purpose};
-use crate::names::AppName;
+use crate::names::{AppName, DeployId};
+
+/// How long a removal may hold a name.
+const PATIENCE: Duration = Duration::from_secs(10);
+const GLANCE: Duration = Duration::from_millis(50);
 
 /// Who holds a container name that an app wants.
 pub(super) enum Holder {
@@ -32,15 +38,27 @@ impl Docker {
         }
     }
 
-    /// Gives a replica of the app this name. Whichever other replica of the app holds it is called by
-    /// its owner from then on. Repeated, it changes nothing.
-    pub async fn take_name(&self, id: &ContainerId, name: &str, app: &AppName) -> Result<(), DockerError> {
-        match self.holder(name, app).await? {
-            Holder::Ours { id: holder, .. } if holder == *id => return Ok(()),
-            Holder::Ours { id: holder, owner, .. } => self.rename(&holder, &owner.container_name()).await?,
-            Holder::Foreign => return Err(DockerError::NameTaken { name: name.to_owned() }),
-            Holder::Nobody => {}
+    /// Makes the name free for `taker`. A replica of the deployment `kept` is called by its owner from
+    /// then on; every other container of the app is on its way out, and is waited for: an engine that
+    /// renames what it removes is left with a ruin. Repeated, it changes nothing.
+    pub async fn free_name(&self, name: &str, taker: &Owner, kept: Option<DeployId>) -> Result<(), DockerError> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.holder(name, &taker.app).await? {
+                Holder::Nobody => return Ok(()),
+                Holder::Foreign => return Err(DockerError::NameTaken { name: name.to_owned() }),
+                Holder::Ours { owner, purpose: Purpose::Replica, leaving: false, .. } if owner == *taker => return Ok(()),
+                Holder::Ours { id, owner, .. } if kept == Some(owner.deployment) || Instant::now() > until => {
+                    return self.rename(&id, &owner.container_name()).await;
+                }
+                Holder::Ours { .. } => tokio::time::sleep(GLANCE).await,
+            }
         }
+    }
+
+    /// Gives the replica this name, once it is free.
+    pub async fn take_name(&self, id: &ContainerId, name: &str, owner: &Owner) -> Result<(), DockerError> {
+        self.free_name(name, owner, None).await?;
         self.rename(id, name).await
     }
 
@@ -53,6 +71,8 @@ impl Docker {
         match renamed.await {
             // It went in the meantime, and its name with it.
             Err(error) if error.is_not_found() => Ok(()),
+            // It is called so already.
+            Err(DockerError::Api { message, .. }) if message.contains("same name") => Ok(()),
             answer => answer,
         }
     }
@@ -84,16 +104,14 @@ mod tests {
     use super::*;
     use crate::docker::fake::{FakeEngine, INSTANCE};
 
-    /// An engine on which `db` is held by a container of `app`, until that is renamed.
+    /// An engine on which `db` is held by a container of `app`, until that is renamed or was looked at twice.
     fn engine(app: &'static str) -> FakeEngine {
-        let held = Arc::new(Mutex::new(true));
+        let looks = Arc::new(Mutex::new(0));
         FakeEngine::start(move |question| {
-            let mut held = held.lock().unwrap();
-            if question.starts_with("POST /containers/old/rename") {
-                *held = false;
-            }
+            let mut looks = looks.lock().unwrap();
             match question {
-                "GET /containers/db/json" if *held => {
+                "GET /containers/db/json" if *looks < 2 => {
+                    *looks += 1;
                     let labels = json!({ labels::ROLE: labels::ROLE_APP, labels::APP: app, labels::DEPLOYMENT: "20261121093000",
                         labels::SLOT: "1", labels::INSTANCE: INSTANCE });
                     (200, json!({ "Id": "old", "Config": { "Labels": labels }, "State": { "Status": "exited" } }).to_string())
@@ -104,21 +122,32 @@ mod tests {
         })
     }
 
+    fn owner(deployment: &str) -> Owner {
+        Owner { app: "db".parse().unwrap(), deployment: deployment.parse().unwrap(), slot: 1 }
+    }
+
     #[tokio::test]
     async fn a_name_passes_from_one_replica_to_another() {
-        let (app, new) = ("db".parse().unwrap(), ContainerId("new".to_owned()));
-        let ours = engine("db");
-        ours.docker.check_name("db", &app).await.unwrap();
-        ours.docker.take_name(&new, "db", &app).await.unwrap();
-        assert_eq!(ours.asked("POST"), ["POST /containers/old/rename?name=db-20261121093000-1", "POST /containers/new/rename?name=db"]);
-        // Whoever has the name keeps it.
-        let held = engine("db");
-        held.docker.take_name(&ContainerId("old".to_owned()), "db", &app).await.unwrap();
-        assert!(held.asked("POST").is_empty());
+        let (old, new) = (owner("20261121093000"), owner("20261121094000"));
+        let kept = engine("db");
+        kept.docker.free_name("db", &new, Some(old.deployment)).await.unwrap();
+        assert_eq!(kept.asked("POST"), ["POST /containers/old/rename?name=db-20261121093000-1"]);
 
+        let leaves = engine("db");
+        leaves.docker.take_name(&ContainerId("new".to_owned()), "db", &new).await.unwrap();
+        assert_eq!(leaves.asked("POST"), ["POST /containers/new/rename?name=db"], "whoever leaves is waited for");
+
+        let own = engine("db");
+        own.docker.free_name("db", &old, None).await.unwrap();
+        assert!(own.asked("POST").is_empty());
+    }
+
+    #[tokio::test]
+    async fn nobody_elses_container_is_touched() {
         let theirs = engine("shop");
-        assert!(matches!(theirs.docker.check_name("db", &app).await, Err(DockerError::NameTaken { .. })));
-        assert!(matches!(theirs.docker.take_name(&new, "db", &app).await, Err(DockerError::NameTaken { .. })));
+        let db = owner("20261121094000");
+        assert!(matches!(theirs.docker.check_name("db", &db.app).await, Err(DockerError::NameTaken { .. })));
+        assert!(matches!(theirs.docker.free_name("db", &db, None).await, Err(DockerError::NameTaken { .. })));
         assert!(theirs.asked("POST").is_empty());
     }
 }

@@ -8,6 +8,8 @@ mod engine;
 mod haloyd;
 #[path = "../support/load.rs"]
 mod load;
+#[path = "../support/spec.rs"]
+mod spec;
 #[path = "../support/visitors.rs"]
 mod visitors;
 
@@ -15,8 +17,12 @@ mod basics;
 mod changes;
 mod commands;
 mod engine_restart;
+mod health_checks;
 mod mishaps;
+mod naming;
+mod options;
 mod recovery;
+mod release;
 mod secrets;
 mod strategies;
 mod together;

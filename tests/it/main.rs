@@ -3,13 +3,17 @@
 
 mod admin;
 mod commands;
+mod config;
 mod daemon;
 mod deploy;
 mod disk;
 mod hooks;
 mod hostile;
+mod images;
+mod init;
 mod logging;
 mod personas;
+mod provided;
 mod servers;
 mod targets;
 mod terminal;

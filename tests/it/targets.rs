@@ -401,3 +401,53 @@ fn each_of_several_is_stopped_and_rolled_back_in_its_turn() {
     let list = home.haloy(&["rollback-targets", "-t", "eu,asia", "--json"]).json();
     assert_eq!((&list[1]["target"], &list[1]["deployments"][0]["id"]), (&json!("asia"), &json!("20261102000000")));
 }
+
+#[test]
+fn protected_targets_are_for_those_who_mean_them() {
+    let (near, far) = willing();
+    let text = config(&near, &far, "    protected: true\n");
+    let home = home(&near, &far, "");
+    home.write("haloy.yaml", &text);
+    near.on("POST /v1/apps/eu/stop", [accepted(7, 0)]).on("POST /v1/apps/shop-us/stop", [accepted(8, 0)]);
+    far.on("POST /v1/apps/asia/stop", [accepted(9, 0)]).on("GET /v1/apps/asia", [Answer::Json(200, status("asia"))]);
+    let left_out = "protected and left out: `asia` (`--include-protected` takes them, too)\n";
+    let run = home.haloy(&["deploy", "--all", "--detach"]);
+    assert!(run.stderr.starts_with(left_out), "{}", run.stderr);
+    run.ok();
+    assert!(asked(&far).is_empty());
+    home.haloy(&["deploy", "--all", "--include-protected"]).ok();
+    home.haloy(&["deploy", "-t", "asia"]).ok();
+    assert_eq!(asked(&far), [deploy("asia"), deploy("asia")]);
+    has(&home.haloy(&["stop", "--all"]).stderr, &[left_out, "`eu` is stopped", "`shop-us` is stopped"]);
+    has(&home.haloy(&["status", "-a"]).stdout, &["asia on "]);
+
+    let before = asked(&far).len();
+    for removal in [&["--remove-containers"][..], &["--remove-volumes", "--yes"]] {
+        let error = home.haloy(&[&["stop", "-t", "eu,asia"], removal].concat()).fails(2);
+        assert_eq!(error, "error: `asia` is protected, nothing of it was removed\n\nhint: add `--include-protected` if you mean it\n");
+    }
+    assert_eq!((asked(&far).len(), near.received_on("POST /v1/apps/eu/stop").len()), (before, 1), "nothing was removed anywhere");
+    home.haloy(&["stop", "-t", "asia"]).ok();
+    home.haloy(&["stop", "-t", "asia", "--remove-containers", "--include-protected"]).ok();
+    let bodies: Vec<Value> = far.received_on("POST /v1/apps/asia/stop").into_iter().map(|request| request.body).collect();
+    assert_eq!(bodies[0]["include_protected"], json!(false));
+    assert_eq!(bodies[1], json!({ "remove_containers": true, "remove_volumes": false, "include_protected": true }));
+
+    home.write("haloy.yaml", &format!("name: db\nimage: postgres:17\nserver: {}\nprotected: true\n", near.address));
+    has(&home.haloy(&["stop", "--all"]).fails(2), &["error: all targets of `haloy.yaml` are protected", "hint: ", "--include-protected"]);
+}
+
+#[test]
+fn the_volumes_of_each_target_are_confirmed_before_any_is_removed() {
+    let (near, far) = willing();
+    near.on("POST /v1/apps/eu/stop", [accepted(7, 0)]);
+    far.on("POST /v1/apps/asia/stop", [accepted(9, 0)]);
+    let home = home(&near, &far, "");
+    let mut stop = OnTerminal::start(home.command(binary()).args(["stop", "-t", "eu,asia", "--remove-volumes"]));
+    stop.shows("volumes of `eu` with all their data. Type the app's name to go on:");
+    stop.types("eu\n");
+    stop.shows("volumes of `asia` with all their data. Type the app's name to go on:");
+    stop.types("no\n");
+    assert_eq!(stop.end().0, Some(1));
+    assert!(asked(&near).is_empty() && asked(&far).is_empty());
+}

@@ -165,6 +165,14 @@ impl Haloyd {
         get(self.api_addr(), path, &[("authorization", &token)]).unwrap_or_else(|error| panic!("GET {path}: {error}"))
     }
 
+    /// `POST` of JSON to the API with the token.
+    pub fn post(&self, path: &str, body: &serde_json::Value) -> Answer {
+        let (token, body) = (format!("Bearer {}", self.token), body.to_string());
+        let length = body.len().to_string();
+        let headers = [("authorization", token.as_str()), ("content-type", "application/json"), ("content-length", &length)];
+        request(self.api_addr(), "POST", path, &headers, &body).unwrap_or_else(|error| panic!("POST {path}: {error}"))
+    }
+
     fn init(&self) -> String {
         let mut command = self.command(&["admin", "init", "--local-install", "--json"]);
         let output = self.directories(&mut command).output().expect("run `haloy admin init`");
@@ -299,12 +307,16 @@ impl Answer {
 
 /// `GET` in plain HTTP with these headers beside or instead of `Host: localhost`.
 pub fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> std::io::Result<Answer> {
+    request(address, "GET", path, headers, "")
+}
+
+fn request(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> std::io::Result<Answer> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     let host = headers.iter().find(|(name, _)| *name == "host").map_or("localhost", |(_, value)| value);
     let others: String = headers.iter().filter(|(name, _)| *name != "host").map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     // HTTP/1.0: the answer has no chunks.
-    write!(stream, "GET {path} HTTP/1.0\r\nhost: {host}\r\n{others}\r\n")?;
+    write!(stream, "{method} {path} HTTP/1.0\r\nhost: {host}\r\n{others}\r\n{body}")?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer);

@@ -7,6 +7,7 @@ mod bench;
 mod command;
 mod demo;
 mod failure;
+mod fuzz;
 mod http;
 mod installation;
 mod lint;
@@ -34,6 +35,8 @@ Commands:
                                    --keep  leaves the server running
   bench proxy [--seconds N]      CPU per request, throughput, latency and memory beside HAProxy and nginx
   bench idle|size|startup        what the daemon and the binary cost
+  bench config                   how long a configuration file of 500 lines takes to check
+  fuzz [--seconds N] [FORMAT…]   damaged configuration files in every format, found by libFuzzer
   app-image TAG [--healthcheck]  builds the test app's image haloy-test-app:TAG
 
 demo and bench take `--haloy PATH`: that binary is used and none is built.
@@ -58,6 +61,7 @@ fn dispatch(mut words: Words) -> Outcome {
         Some("sim") => testing::simulate(words),
         Some("demo") => demo::main(words),
         Some("bench") => bench::main(words),
+        Some("fuzz") => fuzz::main(words),
         Some("app-image") => app_image::main(words),
         Some("help" | "--help" | "-h") | None => {
             print!("{USAGE}");

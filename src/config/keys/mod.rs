@@ -7,17 +7,19 @@ mod app;
 mod files;
 mod image;
 mod secrets;
-mod target;
+pub mod target;
 
-pub use app::{APP, ENTRY, TARGET};
+pub use app::{APP, TARGET};
 pub use files::{CLIENT, DAEMON};
+pub use image::{FROM, IMAGE, VALUE_SOURCE};
+pub use target::WORDS;
 
 use super::spelling::spells;
 use super::tree;
 
 /// What may stand at a place of a file. A value of another shape is passed on as it is: the reader
 /// of that key knows better words for it.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub enum Shape {
     /// One value.
     Value(Kind),
@@ -36,7 +38,7 @@ pub enum Shape {
 }
 
 /// What a single value may be.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub enum Kind {
     Text,
     /// Text in which every character counts: quoted as written, numbers and booleans too.
@@ -53,7 +55,7 @@ pub enum Kind {
     Choice(&'static [&'static str]),
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Key {
     pub name: &'static str,
     /// Other names that earlier generations gave it.
@@ -78,6 +80,11 @@ const fn key(name: &'static str, shape: Shape, about: &'static str) -> Key {
 
 const fn text(name: &'static str, about: &'static str) -> Key {
     key(name, Shape::Value(Kind::Text), about)
+}
+
+/// Text, for which a number may be written, too.
+const fn literal(name: &'static str, about: &'static str) -> Key {
+    key(name, Shape::Value(Kind::Literal), about)
 }
 
 const fn boolean(name: &'static str, about: &'static str) -> Key {

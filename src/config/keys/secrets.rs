@@ -1,6 +1,6 @@
 //! Secret providers and what each needs to find a secret.
 
-use super::{Key, Shape, choice, key, text};
+use super::{Key, Shape, choice, key, literal};
 
 /// By provider; in each the user names sources.
 pub const PROVIDERS: Shape = Shape::Object(&[&[
@@ -38,56 +38,56 @@ const fn provider(name: &'static str, source: &'static Shape, about: &'static st
 }
 
 const ONEPASSWORD: Shape = Shape::Object(&[&[
-    text("account", "The account, when there are several.").example("account: my-team"),
-    text("vault", "The vault.").required().example("vault: Production"),
-    text("item", "The item whose fields are the secrets.").required().example("item: Database"),
+    literal("account", "The account, when there are several.").example("account: my-team"),
+    literal("vault", "The vault.").required().example("vault: Production"),
+    literal("item", "The item whose fields are the secrets.").required().example("item: Database"),
 ]]);
 
 const SOPS: Shape = Shape::Object(&[&[
-    text("file", "The encrypted file, relative to this one.").required().example("file: secrets.enc.yaml"),
+    literal("file", "The encrypted file, relative to this one.").required().example("file: secrets.enc.yaml"),
     choice("format", &["yaml", "json", "dotenv"], "Its format.").default("after the file's ending").example("format: yaml"),
 ]]);
 
-const BITWARDEN: Shape = Shape::Object(&[&[text("item", "The item's name or id.").required().example("item: Container registry")]]);
+const BITWARDEN: Shape = Shape::Object(&[&[literal("item", "The item's name or id.").required().example("item: Container registry")]]);
 
-const BITWARDEN_SM: Shape = Shape::Object(&[&[text("project", "The project's id.")
+const BITWARDEN_SM: Shape = Shape::Object(&[&[literal("project", "The project's id.")
     .default("all secrets that the access token can see")
     .example("project: 3b0e7c1e-8f0b-4c39-9d7a-2f1f0a5f9f11")]]);
 
 const LASTPASS: Shape =
-    Shape::Object(&[&[text("item", "The entry's name, with its folder, or its id.").required().example("item: Production/SMTP")]]);
+    Shape::Object(&[&[literal("item", "The entry's name, with its folder, or its id.").required().example("item: Production/SMTP")]]);
 
 const AWS: Shape = Shape::Object(&[&[
-    text("secret", "The secret's name or ARN.").required().example("secret: production/shop"),
-    text("region", "The region.").default("the profile's").example("region: eu-central-1"),
-    text("profile", "The profile of the AWS CLI.").default("the default one").example("profile: production"),
+    literal("secret", "The secret's name or ARN.").required().example("secret: production/shop"),
+    literal("region", "The region.").default("the profile's").example("region: eu-central-1"),
+    literal("profile", "The profile of the AWS CLI.").default("the default one").example("profile: production"),
 ]]);
 
 const GCP: Shape = Shape::Object(&[&[
-    text("secret", "The secret's name.").required().example("secret: database-url"),
-    text("project", "The project.").default("gcloud's").example("project: my-project"),
-    text("version", "The version.").default("latest").example("version: \"3\""),
-    text("account", "The account of gcloud.").default("the active one").example("account: deploy@my-project.iam.gserviceaccount.com"),
+    literal("secret", "The secret's name.").required().example("secret: database-url"),
+    literal("project", "The project.").default("gcloud's own").example("project: my-project"),
+    literal("version", "The version.").default("latest").example("version: \"3\""),
+    literal("account", "The account of gcloud.").default("the active one").example("account: deploy@my-project.iam.gserviceaccount.com"),
 ]]);
 
 const DOPPLER: Shape = Shape::Object(&[&[
-    text("project", "The project.").default("the token's").example("project: shop"),
-    text("config", "The config.").default("the token's").example("config: prd"),
+    literal("project", "The project.").default("the token's").example("project: shop"),
+    literal("config", "The config.").default("the token's").example("config: prd"),
 ]]);
 
 const PASSBOLT: Shape =
-    Shape::Object(&[&[text("resource", "The resource's id.").required().example("resource: 9a2c7c0e-2f5b-4a53-9d0a-0f0e5d8f4a10")]]);
+    Shape::Object(&[&[literal("resource", "The resource's id.").required().example("resource: 9a2c7c0e-2f5b-4a53-9d0a-0f0e5d8f4a10")]]);
 
 const ENPASS: Shape = Shape::Object(&[&[
-    text("vault", "The vault's directory.").required().example("vault: /home/you/Enpass/primary"),
-    text("item", "The item's title.").required().example("item: Database"),
+    literal("vault", "The vault's directory.").required().example("vault: /home/you/Enpass/primary"),
+    literal("item", "The item's title.").required().example("item: Database"),
 ]]);
 
 const VAULT: Shape = Shape::Object(&[&[
-    text("path", "The secret's path below its mount.").required().example("path: shop/production"),
-    text("mount", "The mount of the key-value engine.").example("mount: secret"),
-    text("address", "The server.").default("VAULT_ADDR").example("address: https://vault.example.com:8200"),
-    text("namespace", "The namespace.").default("VAULT_NAMESPACE").example("namespace: team"),
+    literal("path", "The secret's path below its mount.").required().example("path: shop/production"),
+    literal("mount", "The mount of the key-value engine.").example("mount: secret"),
+    literal("address", "The server.").default("the variable VAULT_ADDR").example("address: https://vault.example.com:8200"),
+    literal("namespace", "The namespace.").default("the variable VAULT_NAMESPACE").example("namespace: team"),
 ]]);
 
 const COMMAND: Shape = Shape::Object(&[&[

@@ -1,7 +1,7 @@
 //! The keys of one app on one server.
 
-use super::image::{FROM, IMAGE, SOURCE, VALUE_SOURCE};
-use super::{Key, Kind, Shape, boolean, choice, key, list, seconds, text};
+use super::image::{FROM, IMAGE, SOURCE};
+use super::{Key, Kind, Shape, boolean, choice, key, list, literal, seconds, text};
 use crate::names::MAX_REPLICAS;
 
 pub const HOUR: u32 = 60 * 60;
@@ -137,7 +137,7 @@ const HEALTH_CHECK: &[Key] = &[
     text("path", "GET this path.").default("health_check_path, else /").example("path: /health"),
     key("port", Shape::Value(Kind::Whole(PORT.0, PORT.1)), "Ask this port.").default("the app's port").example("port: 9000"),
     text("host", "The host that the request names.").default("the app's first domain").example("host: shop.example.com"),
-    key("status", Shape::Value(Kind::Text), "The status codes that pass: one, or a range. Redirects are not followed.")
+    literal("status", "The status codes that pass: one, or a range. Redirects are not followed.")
         .default("200-399")
         .example("status: 200-299"),
     words("command", "Run this program inside the container instead; exit code 0 passes. Written like the app's `command`.")
@@ -200,7 +200,7 @@ pub const ENVIRONMENT: &[Key] = &[
     )
     .private()
     .example("env:\n  - name: LOG_LEVEL\n    value: info\n  - name: DATABASE_URL\n    from:\n      env: DATABASE_URL"),
-    boolean("env_merge", "In a target: whether its `env` is merged with the root's by name, in place of replacing it.")
+    boolean("env_merge", "Whether a target's `env` is merged with the root's by name, in place of replacing it.")
         .default("false")
         .example("env_merge: true"),
     list(
@@ -258,10 +258,10 @@ const RESOURCES: &[Key] = &[
 ];
 
 const ULIMIT: Shape = Shape::Either(&[
-    Shape::Value(Kind::Text),
+    Shape::Value(Kind::Literal),
     Shape::Object(&[&[
-        text("soft", "What holds.").required().example("soft: 1024"),
-        text("hard", "How far a process may raise it.").required().example("hard: 65536"),
+        literal("soft", "What holds.").required().example("soft: 1024"),
+        literal("hard", "How far a process may raise it.").required().example("hard: 65536"),
     ]]),
 ]);
 

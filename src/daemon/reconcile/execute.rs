@@ -6,9 +6,9 @@ use super::plan::Step;
 use super::release_command::ReleaseFailure;
 use crate::crypto::{CryptoError, Identity};
 use crate::daemon::store::{AppIntent, Release, Store, StoreError};
-use crate::docker::{Container, ContainerId, Docker, DockerError};
+use crate::docker::{Container, ContainerId, Docker, DockerError, Owner};
 use crate::error::Report;
-use crate::names::{AppName, ImageRef};
+use crate::names::{AppName, DeployId, ImageRef};
 use crate::secret::Secret;
 use crate::wire::{AppSpec, JobId, MountSource};
 
@@ -73,14 +73,16 @@ pub enum Work {
         release: Release,
         job: Option<JobId>,
     },
+    /// `kept`: the deployment that may be needed again.
     Launch {
         release: Release,
         slot: u16,
+        kept: Option<DeployId>,
     },
     /// With the name that it must have, when it has another.
     Start {
         id: ContainerId,
-        name: Option<(String, AppName)>,
+        name: Option<(String, Owner)>,
     },
     Stop(ContainerId),
     Retire(ContainerId),
@@ -91,7 +93,9 @@ pub fn work(step: &Step, app: &AppIntent, containers: &[Container]) -> Option<Wo
     let release = |id| [&app.rollout, &app.serving].into_iter().flatten().find(|release| release.id == id).cloned();
     Some(match step {
         Step::Prepare(id) => Work::Prepare { release: release(*id)?, job: app.job.map(|job| job.id) },
-        Step::Launch(id, slot) => Work::Launch { release: release(*id)?, slot: *slot },
+        Step::Launch(id, slot) => {
+            Work::Launch { release: release(*id)?, slot: *slot, kept: app.serving.as_ref().map(|serving| serving.id) }
+        }
         Step::Start(id) => Work::Start { id: id.clone(), name: name_to_take(id, app, containers) },
         Step::Stop(id) => Work::Stop(id.clone()),
         Step::Retire(id) => Work::Retire(id.clone()),
@@ -99,10 +103,10 @@ pub fn work(step: &Step, app: &AppIntent, containers: &[Container]) -> Option<Wo
 }
 
 /// An app with one name for ever had to lend it to a newcomer: the old container takes it back.
-fn name_to_take(id: &ContainerId, app: &AppIntent, containers: &[Container]) -> Option<(String, AppName)> {
+fn name_to_take(id: &ContainerId, app: &AppIntent, containers: &[Container]) -> Option<(String, Owner)> {
     let container = containers.iter().find(|c| c.id == *id)?;
     let name = blueprint::fixed_name(&release_of(app, container)?.spec)?;
-    (container.name != name).then(|| (name.to_owned(), app.app.clone()))
+    (container.name != name).then(|| (name.to_owned(), container.owner.clone()))
 }
 
 impl Executor {
@@ -110,10 +114,10 @@ impl Executor {
     pub async fn execute(&self, work: Work) -> Result<(), StepError> {
         match work {
             Work::Prepare { release, job } => self.prepare(&release, job).await,
-            Work::Launch { release, slot } => self.launch(&release, slot).await,
+            Work::Launch { release, slot, kept } => self.launch(&release, slot, kept).await,
             Work::Start { id, name } => {
-                if let Some((name, app)) = name {
-                    self.docker.take_name(&id, &name, &app).await.map_err(docker(format!("give a container its name `{name}`")))?;
+                if let Some((name, owner)) = name {
+                    self.docker.take_name(&id, &name, &owner).await.map_err(docker(format!("give a container its name `{name}`")))?;
                 }
                 self.docker.start(&id).await.map_err(docker("start a container"))
             }
@@ -165,11 +169,15 @@ impl Executor {
         }
     }
 
-    async fn launch(&self, release: &Release, slot: u16) -> Result<(), StepError> {
+    async fn launch(&self, release: &Release, slot: u16, kept: Option<DeployId>) -> Result<(), StepError> {
         let Some(prepared) = &release.prepared else { return Ok(()) };
         self.prepare_surroundings(&release.spec).await?;
         let env = self.environment(release, Some(slot), &prepared.image_id).await?;
         let spec = blueprint::replica(release, prepared, slot, env);
+        if let Some(name) = blueprint::fixed_name(&release.spec) {
+            let freed = self.docker.free_name(name, &spec.owner, kept).await;
+            freed.map_err(docker(format!("free the name `{name}` for the new container")))?;
+        }
         let id = self.docker.create(&spec).await.map_err(docker(format!("create the container `{}`", spec.name)))?;
         self.docker.start(&id).await.map_err(docker(format!("start the container `{}`", spec.name)))
     }

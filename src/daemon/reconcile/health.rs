@@ -18,9 +18,10 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use super::checks::{self, Pace};
+use super::first_check::{self, FirstCheck};
 use super::plan::{Fitness, Millis};
 use crate::daemon::clock::Clock;
-use crate::docker::{ContainerId, HealthCheck, HealthCheckStatus};
+use crate::docker::{ContainerId, Docker, HealthCheck, HealthCheckStatus};
 use crate::error::chain;
 use crate::wire::{ProbeReport, StatusRange};
 
@@ -42,7 +43,7 @@ pub enum Check {
     /// A connection that is accepted passes.
     Tcp { address: SocketAddr },
     /// Made by the engine: a command of the app's, or the image's HEALTHCHECK.
-    Engine { health: HealthCheck, command: Option<String> },
+    Engine { health: HealthCheck, command: Option<Vec<String>> },
     /// None of them: running is all that can be known.
     Runs,
 }
@@ -65,6 +66,7 @@ pub struct Subject {
 
 /// Owns the probe tasks. Dropping it ends them.
 pub struct Monitor {
+    docker: Docker,
     clock: Clock,
     nudge: Arc<Notify>,
     watched: HashMap<ContainerId, Watched>,
@@ -88,8 +90,8 @@ impl Drop for Watched {
 }
 
 impl Monitor {
-    pub fn new(clock: Clock, nudge: Arc<Notify>) -> Self {
-        Self { clock, nudge, watched: HashMap::new() }
+    pub fn new(docker: Docker, clock: Clock, nudge: Arc<Notify>) -> Self {
+        Self { docker, clock, nudge, watched: HashMap::new() }
     }
 
     /// Watches exactly these containers from now on.
@@ -119,12 +121,26 @@ impl Monitor {
 
     fn begin(&self, subject: &Subject, now: Millis) -> Watched {
         let report = Arc::new(Mutex::new(Report { fitness: Fitness::Unknown, probe: None }));
-        let probed = matches!(subject.check, Check::Http { .. } | Check::Tcp { .. });
-        let probe = probed.then(|| {
-            let (check, pace) = (subject.check.clone(), subject.pace);
-            let prober = Prober { check, pace, report: Arc::clone(&report), clock: self.clock, nudge: Arc::clone(&self.nudge) };
-            tokio::spawn(prober.run()).abort_handle()
-        });
+        let probe = match &subject.check {
+            Check::Http { .. } | Check::Tcp { .. } => {
+                let (check, pace) = (subject.check.clone(), subject.pace);
+                let prober = Prober { check, pace, report: Arc::clone(&report), clock: self.clock, nudge: Arc::clone(&self.nudge) };
+                Some(tokio::spawn(prober.run()).abort_handle())
+            }
+            Check::Engine { health, command: Some(words) } if health.status == HealthCheckStatus::Starting => {
+                let first = FirstCheck {
+                    docker: self.docker.clone(),
+                    id: subject.id.clone(),
+                    words: words.clone(),
+                    timeout: subject.pace.timeout,
+                    report: Arc::clone(&report),
+                    clock: self.clock,
+                    nudge: Arc::clone(&self.nudge),
+                };
+                Some(tokio::spawn(first.run()).abort_handle())
+            }
+            Check::Engine { .. } | Check::Runs => None,
+        };
         Watched { started_at: subject.started_at, check: subject.check.clone(), report, since: now, probe }
     }
 }
@@ -142,10 +158,13 @@ impl Watched {
                 report.fitness = match (health.status, report.fitness) {
                     (HealthCheckStatus::Healthy, passing @ Fitness::Passing { .. }) => passing,
                     (HealthCheckStatus::Healthy, _) => Fitness::Passing { since: now },
+                    // The first check was ours, and it passed.
+                    (HealthCheckStatus::Starting, passing @ Fitness::Passing { .. }) => passing,
                     (HealthCheckStatus::Starting, _) => Fitness::Unknown,
                     (HealthCheckStatus::Unhealthy, _) => Fitness::Failing,
                 };
-                let answer = health.output.clone().unwrap_or_else(|| "no output yet".to_owned());
+                let said = report.probe.take().map(|probe| probe.answer).filter(|_| health.status == HealthCheckStatus::Starting);
+                let answer = health.output.clone().or(said).unwrap_or_else(|| "no output yet".to_owned());
                 report.probe = Some(ProbeReport { target: target(&check), answer });
             }
             Check::Runs if report.fitness == Fitness::Unknown && now.saturating_sub(self.since) >= STAYS_UP => {
@@ -215,7 +234,7 @@ fn target(check: &Check) -> String {
     match check {
         Check::Http { address, path, .. } => format!("GET http://{address}{path}"),
         Check::Tcp { address } => format!("TCP {address}"),
-        Check::Engine { command: Some(command), .. } => format!("command `{command}`"),
+        Check::Engine { command: Some(words), .. } => first_check::target(words),
         Check::Engine { command: None, .. } => "HEALTHCHECK of the image".to_owned(),
         Check::Runs => "running".to_owned(),
     }
@@ -280,7 +299,7 @@ impl Drop for AbortOnDrop {
 }
 
 /// Every holder only copies in or out, so a poisoned lock still holds a whole value.
-fn lock(report: &Mutex<Report>) -> std::sync::MutexGuard<'_, Report> {
+pub fn lock(report: &Mutex<Report>) -> std::sync::MutexGuard<'_, Report> {
     report.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

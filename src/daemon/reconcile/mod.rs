@@ -15,6 +15,7 @@ mod blueprint;
 mod checks;
 mod execute;
 mod failure;
+mod first_check;
 mod health;
 mod image;
 mod observe;
@@ -92,7 +93,7 @@ impl Reconciler {
     pub fn new(executor: Executor, publisher: Publisher, overview: watch::Sender<Arc<Overview>>, nudge: Arc<Notify>) -> Self {
         let clock = Clock::start();
         Self {
-            monitor: Monitor::new(clock, Arc::clone(&nudge)),
+            monitor: Monitor::new(executor.docker.clone(), clock, Arc::clone(&nudge)),
             steps: Steps::new(executor.clone(), Arc::clone(&nudge), clock),
             memory: Memory::default(),
             executor,

@@ -153,7 +153,7 @@ fn check(container: &Container, release: &Release) -> Option<Check> {
         Some(address)
     };
     Some(match checks::way(spec, container.health.is_some()) {
-        Way::Engine(words) => Check::Engine { health: container.health.clone()?, command: words.map(|words| words.join(" ")) },
+        Way::Engine(words) => Check::Engine { health: container.health.clone()?, command: words.map(<[String]>::to_vec) },
         Way::Http { path, port, host, status } => {
             Check::Http { address: at(port)?, path: path.to_owned(), host: host.map_or_else(|| probe_host(spec), str::to_owned), status }
         }

@@ -243,7 +243,7 @@ impl View<'_> {
                 self.bring_up(rollout, &mut steps);
             }
         }
-        if let Some(keep) = self.keep().filter(|keep| !yielding && !(keep.replace && self.given_up_run(keep))) {
+        if let Some(keep) = self.keep().filter(|keep| !(yielding || keep.replace && self.given_up_run(keep))) {
             self.bring_up(keep, &mut steps);
         }
         for c in self.seen {

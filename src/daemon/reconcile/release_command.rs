@@ -49,6 +49,7 @@ impl std::fmt::Display for ReleaseFailure {
 impl ReleaseFailure {
     pub fn hint(&self) -> &'static str {
         match self.timeout {
+            _ if self.report.out_of_memory => "set `resources.memory` in haloy.yaml higher; what served before serves on",
             Some(_) => "set `deploy_timeout` in haloy.yaml when it needs longer; what served before serves on",
             None => "see the lines above; what served before serves on",
         }
@@ -85,8 +86,8 @@ impl Executor {
         if let Some(present) = self.look_at_release(&id).await?.filter(|present| present.phase == ContainerPhase::Created) {
             self.docker.start(&present.id).await.map_err(docker("start the release command"))?;
         }
-        self.await_release(release, &id, job).await?;
-        self.judge_release(release, &id).await.map(|()| Some(id))
+        let stopped = self.await_release(release, &id, job).await?;
+        self.judge_release(release, &id, stopped).await.map(|()| Some(id))
     }
 
     async fn create_release(&self, release: &Release, prepared: &Prepared, words: &[String]) -> Result<ContainerId, StepError> {
@@ -95,16 +96,16 @@ impl Executor {
         self.docker.create(&spec).await.map_err(docker(format!("create the container `{}`", spec.name)))
     }
 
-    /// Until it has ended; stops it when it takes longer than the deployment may.
-    async fn await_release(&self, release: &Release, id: &ContainerId, job: Option<JobId>) -> Result<(), StepError> {
-        let Some(present) = self.look_at_release(id).await? else { return Ok(()) };
+    /// Until it has ended; stops it when it takes longer than the deployment may, and says so.
+    async fn await_release(&self, release: &Release, id: &ContainerId, job: Option<JobId>) -> Result<bool, StepError> {
+        let Some(present) = self.look_at_release(id).await? else { return Ok(false) };
         let left = timeout(release).saturating_sub(running_for(&present));
         let output = self.tell_output(id, job);
         let waiting = async {
             let ended = tokio::time::timeout(left, self.docker.wait(id)).await;
             match ended {
-                Ok(ended) => ended.map_err(docker("wait for the release command")),
-                Err(_) => self.docker.stop(id).await.map_err(docker("stop the release command")),
+                Ok(ended) => ended.map(|()| false).map_err(docker("wait for the release command")),
+                Err(_) => self.docker.stop(id).await.map(|()| true).map_err(docker("stop the release command")),
             }
         };
         let mut output = std::pin::pin!(output);
@@ -119,9 +120,10 @@ impl Executor {
         }
     }
 
-    async fn judge_release(&self, release: &Release, id: &ContainerId) -> Result<(), StepError> {
+    /// `stopped`: by us. When a daemon before this one did that, the engine's times tell.
+    async fn judge_release(&self, release: &Release, id: &ContainerId, stopped: bool) -> Result<(), StepError> {
         let ended = self.look_at_release(id).await?;
-        let late = ended.as_ref().is_some_and(|ended| running_for(ended) > timeout(release));
+        let late = stopped || ended.as_ref().is_some_and(|ended| running_for(ended) > timeout(release));
         let (exit_code, out_of_memory) = match ended.map(|ended| ended.phase) {
             Some(ContainerPhase::Exited { exit_code: 0, .. }) if !late => return Ok(()),
             Some(ContainerPhase::Exited { exit_code, out_of_memory }) => (Some(exit_code), out_of_memory),

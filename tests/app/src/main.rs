@@ -3,12 +3,13 @@
 //! It is the only process of a `FROM scratch` image, so it is static and handles SIGTERM itself: it stops
 //! accepting, finishes the requests in flight and exits 0. Environment variables (see [`settings`]) make it slow,
 //! broken or crash in every way that a deployment has to survive. `--healthcheck` asks a running instance in
-//! the same container, because the image has no shell that could.
+//! the same container, because the image has no shell that could; `script` stands in for other programs of an image.
 
 mod endpoints;
 mod health;
 mod http;
 mod in_flight;
+mod script;
 mod server;
 mod settings;
 mod websocket;
@@ -31,8 +32,11 @@ fn main() -> ExitCode {
         Ok(settings) => Arc::new(settings),
         Err(complaint) => return fail(&complaint),
     };
-    if std::env::args().nth(1).as_deref() == Some("--healthcheck") {
-        return health::ask(&settings);
+    let mut words = std::env::args().skip(1);
+    match words.next().as_deref() {
+        Some("--healthcheck") => return health::ask(&settings),
+        Some("script") => return script::run(words),
+        _ => {}
     }
     if let Some(code) = settings.exit_at_start {
         say(&format!("exiting with code {code} as told"));

@@ -2,6 +2,7 @@
 //!
 //! Each bench ends with a verdict; its exit code says whether the promised figure was kept.
 
+mod config;
 mod load;
 mod peers;
 mod proxy;
@@ -28,7 +29,7 @@ const MAX_IDLE_CPU_PERCENT: f64 = 0.2;
 const IDLE_APPS: usize = 10;
 const IDLE_TIME: Duration = Duration::from_secs(30);
 
-/// `cargo xtask bench proxy|idle|size|startup [--haloy PATH]`.
+/// `cargo xtask bench proxy|idle|size|startup|config [--haloy PATH]`.
 pub fn main(mut words: Words) -> Outcome {
     let given = words.value("--haloy")?;
     let bench = words.next();
@@ -43,7 +44,8 @@ pub fn main(mut words: Words) -> Outcome {
         Some("idle") => idle(&haloy()?),
         Some("size") => size(&haloy()?),
         Some("startup") => startup(&haloy()?),
-        _ => Err(Failure::new("which bench? proxy, idle, size or startup")),
+        Some("config") => config::run(&haloy()?),
+        _ => Err(Failure::new("which bench? proxy, idle, size, startup or config")),
     }
 }
 

@@ -1,0 +1,41 @@
+//! Warnings for keys that do nothing because of other keys.
+
+use super::field::Field;
+use super::findings::Findings;
+use crate::wire::{AppSpec, Naming, Probe, Strategy, Tls};
+
+/// Warns of the keys of one target after everything is read.
+pub fn warn(root: &Field<'_>, spec: &AppSpec, findings: &mut Findings<'_>) {
+    let checks_by = spec.health_check.as_ref().and_then(|check| match check.probe {
+        Probe::Tcp { .. } => Some("`health_check.tcp`"),
+        Probe::Command(_) => Some("`health_check.command`"),
+        Probe::None => Some("`health_check.none`"),
+        Probe::Standard | Probe::Http(_) => None,
+    });
+    let mut warn = |key: &str, why: &str| {
+        if let Some(field) = root.get(key) {
+            findings.warning(&field, format!("`{key}` does nothing {why}")).hint("leave it out");
+        }
+    };
+    if spec.domains.is_empty() {
+        warn("acme_email", "without `domains`");
+        warn("tls", "without `domains`");
+    } else if spec.tls == Tls::Off {
+        warn("acme_email", "with `tls: off`: haloy gets no certificates for this app");
+    }
+    if let Some(other) = checks_by {
+        warn("health_check_path", &format!("beside {other}"));
+    }
+    warn_of_host_network(root, spec, findings);
+}
+
+/// Beside an old version that listens on a port of the server no new one can.
+fn warn_of_host_network(root: &Field<'_>, spec: &AppSpec, findings: &mut Findings<'_>) {
+    let listens = !spec.domains.is_empty() || spec.port.is_some();
+    let alone = spec.deployment_strategy == Strategy::Replace || spec.naming_strategy == Naming::Static;
+    if let Some(field) = root.get("network").filter(|_| spec.network() == "host" && listens && !alone) {
+        findings
+            .warning(&field, "in the network `host` a new version cannot listen on the port that the old one still holds")
+            .hint("write `deployment_strategy: replace`, or leave `network` out");
+    }
+}
