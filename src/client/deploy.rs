@@ -9,6 +9,7 @@ use crate::error::render;
 use crate::term;
 use crate::wire::{DeployRequest, EnvValue, PullPolicy, Version, routes};
 
+use super::api::Api;
 use super::change::Following;
 use super::deployment::{Deployment, Ending, Fate};
 use super::error::{ClientError, Effect};
@@ -163,11 +164,15 @@ fn has_hooks_before(project: &Project) -> bool {
     !project.global_pre_deploy.is_empty() || project.targets.iter().any(|chosen| !chosen.target.pre_deploy.is_empty())
 }
 
-/// Asks each server once: a wrong token should not come out after minutes of building.
+/// Asks each server once for each token: a wrong token should not come out after minutes of building.
 async fn check_servers(deployments: &[Deployment<'_>]) -> Result<(), ClientError> {
-    let mut servers = BTreeSet::new();
-    let each = deployments.iter().filter(|deployment| servers.insert(deployment.subject.api.server()));
-    let checks = each.map(|deployment| deployment.subject.api.get::<Version>(routes::VERSION));
+    let mut servers: Vec<&Api> = Vec::new();
+    for Deployment { subject, .. } in deployments {
+        if !servers.iter().any(|api| api.is_same(&subject.api)) {
+            servers.push(&subject.api);
+        }
+    }
+    let checks = servers.into_iter().map(|api| api.get::<Version>(routes::VERSION));
     let mut errors: Vec<ClientError> = join_all(checks).await.into_iter().filter_map(Result::err).collect();
     let Some(last) = errors.pop() else { return Ok(()) };
     errors.iter().for_each(|error| term::words(&format!("{}\n", render(error))));

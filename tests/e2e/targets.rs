@@ -57,9 +57,8 @@ fn two_targets_of_one_server_are_deployed_and_one_is_rolled_back_under_load() {
 
     let told = std::fs::read_to_string(left.folder().join("deploys")).expect("the hooks ran");
     let words: Vec<&str> = told.lines().collect();
-    let (first, second) = (status[0]["deployment"].as_str().unwrap_or_default(), words.len());
-    assert_eq!((second, words[0], words[3]), (6, "left,right", "left,right"), "{told}");
-    assert_eq!(words[4], format!("left {first}"), "{told}");
+    assert_eq!((words.len(), words[0], words[3]), (6, "left,right", "left,right"), "{told}");
+    assert_eq!(words[4], format!("left {}", status[0]["deployment"].as_str().unwrap_or_default()), "{told}");
     assert!(words[5].starts_with("right 2"), "{told}");
 
     let logs = left.haloy(&["logs", "--all", "--tail", "1"]).ok();

@@ -7,6 +7,7 @@ mod config;
 mod daemon;
 mod deploy;
 mod disk;
+mod fleet;
 mod hooks;
 mod hostile;
 mod images;
