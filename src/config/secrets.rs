@@ -1,6 +1,6 @@
 //! `secret_providers`, and references to what they hold.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::command_words;
@@ -158,10 +158,6 @@ impl SecretProviders {
         Self { sources }
     }
 
-    pub fn get(&self, reference: &SecretRef) -> Option<&Source> {
-        self.sources.get(&(reference.provider, reference.source.clone()))
-    }
-
     pub fn source(&self, id: &SourceId) -> Option<&Source> {
         self.sources.get(id)
     }
@@ -262,11 +258,6 @@ impl fmt::Display for SecretRef {
 /// The key of a source that a reference is likely to mean.
 pub fn nearest_key<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     nearest(written, known)
-}
-
-/// The sources that some references need, each once.
-pub fn sources_of<'a>(references: impl IntoIterator<Item = &'a SecretRef>) -> BTreeSet<SourceId> {
-    references.into_iter().map(|reference| (reference.provider, reference.source.clone())).collect()
 }
 
 fn read_source(provider: Provider, field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Source> {

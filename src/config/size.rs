@@ -20,9 +20,10 @@ pub fn read(field: &Field<'_>, least: u64, findings: &mut Findings<'_>) -> Optio
         return None;
     };
     if bytes < least {
-        let message = format!("`{}` must be at least {}, not {bytes} bytes", field.path, shown(least));
-        let mistake = findings.mistake(field, message);
-        if written.bytes().all(|b| b.is_ascii_digit()) && bytes > 0 {
+        let found = findings.quoted(field, written);
+        let mistake = findings.mistake(field, format!("`{}` must be at least {}, not {found}", field.path, shown(least)));
+        // The unit was forgotten.
+        if written.parse() == Ok(bytes) && bytes.saturating_mul(MIB) >= least && bytes > 0 {
             mistake.hint(format!("did you mean `{written}m`?"));
         }
         return None;

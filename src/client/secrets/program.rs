@@ -49,7 +49,10 @@ impl Programs {
 
     /// Runs a program in `folder` to its end and returns what it printed. It is killed when the future is dropped.
     pub async fn run(&self, invocation: &Invocation, folder: &Path) -> Result<Output, Problem> {
-        let (name, file) = self.find(&invocation.names, folder)?;
+        // A relative program would be looked for from the folder in which it is started.
+        let folder = std::path::absolute(if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+        let folder = folder.map_err(|cause| Problem::Run { program: invocation.names.join(" or "), cause })?;
+        let (name, file) = self.find(&invocation.names, &folder)?;
         let failed = |cause| Problem::Run { program: name.to_owned(), cause };
         // It stays in our process group: outside of it, it could not ask for a password on the terminal.
         let mut child = Command::new(file)

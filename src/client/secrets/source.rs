@@ -100,9 +100,9 @@ pub fn contents(provider: Provider, source: &Source, output: &[u8]) -> Result<Co
 fn command(output: &[u8], format: CommandFormat) -> Result<Contents, Unreadable> {
     match format {
         CommandFormat::Auto => document::object(output).map(Contents::keys).or_else(|_| document::text(output).map(Contents::one)),
-        CommandFormat::Json => document::json(output).and_then(|value| match value.text() {
-            Some(text) => Ok(Contents::one(text.clone())),
-            None => Ok(Contents::keys(value)),
+        CommandFormat::Json => document::json(output).map(|value| match value.text() {
+            Some(text) => Contents::one(text.clone()),
+            None => Contents::keys(value),
         }),
         CommandFormat::Dotenv => document::variables(output).map(Contents::keys),
         CommandFormat::Text => document::text(output).map(Contents::one),

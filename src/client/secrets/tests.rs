@@ -1,5 +1,7 @@
 //! Every provider against a fake of its program: the exact arguments, the real format of what it prints, and what
-//! people read when it goes wrong.
+//! people read when it goes wrong (`failures`).
+
+mod failures;
 
 use std::collections::BTreeSet;
 use std::io::Write as _;

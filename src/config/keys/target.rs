@@ -225,7 +225,7 @@ const VARIABLE: Shape = Shape::Either(&[
 
 /// How containers are created.
 pub const CONTAINER: &[Key] = &[
-    text("user", "Who the program runs as: a name or number, and a group behind a colon.")
+    key("user", Shape::Value(Kind::Literal), "Who the program runs as: a name or number, and a group behind a colon.")
         .default("the image's")
         .example("user: \"1000:1000\""),
     text("working_dir", "The directory that the program starts in.").default("the image's").example("working_dir: /app"),
