@@ -29,6 +29,7 @@ pub fn json<T: serde::Serialize>(value: &T) {
 }
 
 /// Whether stdin is a terminal.
+#[cfg(unix)]
 pub fn reads_from_terminal() -> bool {
     io::stdin().is_terminal()
 }

@@ -74,6 +74,15 @@ impl Api {
         Self { address, credential, tls }
     }
 
+    /// Whether it is the same server for the same user.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.address == other.address && self.token() == other.token()
+    }
+
+    fn token(&self) -> Option<&str> {
+        self.credential.as_ref().map(|credential| credential.token.expose())
+    }
+
     /// The server's name for people.
     pub fn server(&self) -> String {
         self.address.to_string()

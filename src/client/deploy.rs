@@ -7,8 +7,9 @@ use futures_util::future::join_all;
 
 use crate::error::render;
 use crate::term;
-use crate::wire::{DeployRequest, EnvValue, Version, routes};
+use crate::wire::{DeployRequest, EnvValue, PullPolicy, Version, routes};
 
+use super::api::Api;
 use super::change::Following;
 use super::deployment::{Deployment, Ending, Fate};
 use super::error::{ClientError, Effect};
@@ -50,6 +51,8 @@ serves on), 2 when the configuration is wrong, 130 after Ctrl-C (the deployment 
 impl Deploy {
     pub async fn run(self, globals: &Globals) -> Outcome {
         let mut project = Project::read(globals, self.file.as_deref(), &self.selection, Purpose::Change)?;
+        refuse_builds(&project)?;
+        warn_of_registries(&project, globals);
         project.fetch_secrets(globals).await?;
         let deployments = prepare(&project, globals)?;
         let interruption = Interruption::default();
@@ -101,6 +104,35 @@ impl Deploy {
     }
 }
 
+/// Images that do not exist yet are not for this release.
+fn refuse_builds(project: &Project) -> Result<(), ClientError> {
+    let built = project.targets.iter().filter_map(|chosen| Some((&chosen.target.spec, chosen.target.image.build.as_ref()?)));
+    let built: Vec<_> = built.collect();
+    let Some((spec, build)) = built.first() else { return Ok(()) };
+    Err(ClientError::CannotBuild {
+        apps: built.iter().map(|(spec, _)| spec.name.to_string()).collect(),
+        image: spec.image.clone(),
+        context: build.context().to_owned(),
+    })
+}
+
+/// A login that is written and not used should not be found out by a failed pull.
+fn warn_of_registries(project: &Project, globals: &Globals) {
+    let targets = project.targets.iter().map(|chosen| &chosen.target).filter(|target| target.spec.pull_policy != PullPolicy::Never);
+    let mut told = BTreeSet::new();
+    for (target, registry) in targets.filter_map(|target| Some((target, target.image.registry.as_ref()?))) {
+        if told.insert(target.spec.image.as_str()) {
+            let text =
+                format!("warning: `image.registry` is not used by this release: the server pulls `{}` without a login", target.spec.image);
+            term::words(&globals.terminal.yellow(&text));
+            term::words(&format!(
+                "hint: run `docker login {}` and `docker pull {}` on the server, and write `pull_policy: never` below `image:`",
+                registry.server, target.spec.image
+            ));
+        }
+    }
+}
+
 /// Looks up all that the deploys need; everything that is missing is told at once.
 fn prepare<'a>(project: &'a Project, globals: &Globals) -> Result<Vec<Deployment<'a>>, ClientError> {
     let (performer, git_commit) = (origin::performer(), origin::git_commit(project.folder()));
@@ -132,11 +164,15 @@ fn has_hooks_before(project: &Project) -> bool {
     !project.global_pre_deploy.is_empty() || project.targets.iter().any(|chosen| !chosen.target.pre_deploy.is_empty())
 }
 
-/// Asks each server once: a wrong token should not come out after minutes of building.
+/// Asks each server once for each token: a wrong token should not come out after minutes of building.
 async fn check_servers(deployments: &[Deployment<'_>]) -> Result<(), ClientError> {
-    let mut servers = BTreeSet::new();
-    let each = deployments.iter().filter(|deployment| servers.insert(deployment.subject.api.server()));
-    let checks = each.map(|deployment| deployment.subject.api.get::<Version>(routes::VERSION));
+    let mut servers: Vec<&Api> = Vec::new();
+    for Deployment { subject, .. } in deployments {
+        if !servers.iter().any(|api| api.is_same(&subject.api)) {
+            servers.push(&subject.api);
+        }
+    }
+    let checks = servers.into_iter().map(|api| api.get::<Version>(routes::VERSION));
     let mut errors: Vec<ClientError> = join_all(checks).await.into_iter().filter_map(Result::err).collect();
     let Some(last) = errors.pop() else { return Ok(()) };
     errors.iter().for_each(|error| term::words(&format!("{}\n", render(error))));

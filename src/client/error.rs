@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::config::ConfigError;
 use crate::config::reference::UnknownKey;
 use crate::error::{FAILED, MISUSE, Report};
-use crate::names::{AppName, DeployId, InvalidName};
+use crate::names::{AppName, DeployId, ImageRef, InvalidName};
 use crate::wire::{Code, JobId, Problem};
 
 use super::address::Address;
@@ -29,11 +29,11 @@ pub enum ClientError {
     #[error(transparent)]
     Name(#[from] InvalidName),
     #[error(transparent)]
+    Secrets(#[from] SecretError),
+    #[error(transparent)]
     Key(#[from] UnknownKey),
     #[error(transparent)]
     Init(#[from] InitError),
-    #[error(transparent)]
-    Secrets(#[from] SecretError),
     #[error("`{word}` must come first: `{program} {word} …`")]
     Misplaced { word: &'static str, program: String },
     #[error("`{word}` is not a job number")]
@@ -58,6 +58,8 @@ pub enum ClientError {
     NothingToChoose { app: String },
     #[error("this is about one app, and several are chosen")]
     NotOneApp,
+    #[error("the image of {} must be built, and this release of haloy cannot build yet", targets::quoted(apps))]
+    CannotBuild { apps: Vec<String>, image: ImageRef, context: String },
     #[error("`{app}` is protected, nothing of it was removed")]
     Protected { app: AppName },
     #[error("`--remove-volumes` removes the data of `{app}`, add `--yes` to confirm")]
@@ -255,8 +257,19 @@ impl Report for ClientError {
             }
             Self::AllProtected { .. } => "name those that you mean with `--targets NAME`, or add `--include-protected`".to_owned(),
             Self::NothingToChoose { .. } => "leave `--targets` and `--all` out, or name the file with `--config PATH`".to_owned(),
+            Self::CannotBuild { image, context, .. } => {
+                let tag = image.tag().unwrap_or("latest");
+                format!(
+                    "build it on the server with `docker build -t {}:{tag} {context}` and write `image: {{repository: {}, tag: {tag}, \
+                    build: false, pull_policy: never}}`",
+                    image.repository(),
+                    image.repository()
+                )
+            }
             Self::NotOneApp => "choose it with `--targets NAME`".to_owned(),
             Self::Protected { .. } => "add `--include-protected` if you mean it".to_owned(),
+            Self::Key(error) => return error.hint(),
+            Self::Init(error) => return error.hint(),
             Self::NoServer => {
                 "write `server: HOST` into the configuration, pass `--server HOST` or run `haloy server add HOST --token-stdin`".to_owned()
             }
@@ -302,12 +315,12 @@ impl Report for ClientError {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Config(error) => error.exit_code(),
+            Self::Secrets(error) => error.exit_code(),
             Self::Key(error) => error.exit_code(),
             Self::Init(error) => error.exit_code(),
-            Self::Secrets(error) => error.exit_code(),
             Self::Name(_) | Self::Misplaced { .. } | Self::JobNumber { .. } | Self::GivenTwice { .. } | Self::NotOneApp => MISUSE,
             Self::SeveralTargets { .. } | Self::UnknownTargets { .. } | Self::AllProtected { .. } | Self::NoTargetChosen => MISUSE,
-            Self::NothingToChoose { .. } | Self::Protected { .. } => MISUSE,
+            Self::NothingToChoose { .. } | Self::Protected { .. } | Self::CannotBuild { .. } => MISUSE,
             Self::Interrupted { .. } => INTERRUPTED,
             Self::Unconfirmed { .. } | Self::TokenCharacters { .. } => MISUSE,
             Self::OtherApp { .. } | Self::TokenMissing { .. } | Self::ServesAlready { .. } => MISUSE,

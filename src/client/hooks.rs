@@ -9,8 +9,6 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::term;
-
 use super::error::{ClientError, Effect};
 use super::interruption::Interruption;
 use super::output::Output;
@@ -141,7 +139,7 @@ async fn end(child: &mut Child) {
     use rustix::process::{Pid, Signal, kill_process_group};
     let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     // On a terminal Ctrl-C has reached the hook already: it is in our own process group.
-    let group = group.filter(|_| !term::reads_from_terminal());
+    let group = group.filter(|_| !crate::term::reads_from_terminal());
     // Fails only when nothing of it is left.
     let signal = |signal| group.map(|group| kill_process_group(group, signal));
     signal(Signal::INT);
@@ -165,7 +163,7 @@ async fn end(child: &mut Child) {
 fn shell(command: &str) -> Command {
     let mut shell = Command::new("sh");
     shell.args(["-c", command]);
-    if !term::reads_from_terminal() {
+    if !crate::term::reads_from_terminal() {
         // All that it starts can then be ended with it. On a terminal it must stay where it may ask for a password.
         shell.process_group(0);
     }

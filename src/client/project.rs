@@ -1,14 +1,16 @@
 //! A configuration file and the targets of it that a command is about.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::config::secrets::{FetchedSecrets, SecretProviders};
-use crate::config::{self, Config, Environment, Target};
+use crate::config::secrets::{FetchedSecrets, SecretProviders, SecretRef};
+use crate::config::{self, Config, Environment, SourcedValue, Target};
 use crate::paths;
 use crate::term::{self, Terminal};
 
 use super::address::Address;
 use super::error::ClientError;
+use super::secrets;
 use super::subject::{self, Globals};
 use super::targets::{self, Purpose, Selection};
 
@@ -108,14 +110,38 @@ impl Project {
     }
 
     /// Fetches what the API tokens of the targets need from secret providers.
-    pub async fn fetch_token_secrets(&mut self, _globals: &Globals) -> Result<(), ClientError> {
-        Ok(())
+    pub async fn fetch_token_secrets(&mut self, globals: &Globals) -> Result<(), ClientError> {
+        let senders = self.targets.iter().map(|chosen| &chosen.target).filter(|target| sends_token(target, globals));
+        let tokens = senders.filter_map(|target| target.api_token.as_ref());
+        let references = tokens.filter_map(SourcedValue::secret_reference).cloned().collect();
+        self.fetch(references, globals).await
     }
 
-    /// Fetches what a deploy of the targets needs from secret providers.
-    pub async fn fetch_secrets(&mut self, _globals: &Globals) -> Result<(), ClientError> {
+    /// Fetches what a deploy of the targets needs from secret providers, all at once.
+    pub async fn fetch_secrets(&mut self, globals: &Globals) -> Result<(), ClientError> {
+        let of_target = |chosen: &Chosen| {
+            let target = &chosen.target;
+            if sends_token(target, globals) {
+                return target.secret_references();
+            }
+            target.env.iter().filter_map(|entry| entry.value.secret_reference()).cloned().collect()
+        };
+        let references = self.targets.iter().flat_map(of_target).collect();
+        self.fetch(references, globals).await
+    }
+
+    async fn fetch(&mut self, references: BTreeSet<SecretRef>, globals: &Globals) -> Result<(), ClientError> {
+        if !references.is_empty() {
+            self.secrets = secrets::fetch(&self.secret_providers, &references, folder(&self.path), globals.terminal).await?;
+        }
         Ok(())
     }
+}
+
+/// Whether the target's API token is for the server that is spoken to: `--server` may lead away from its own.
+fn sends_token(target: &Target, globals: &Globals) -> bool {
+    let named = globals.server.as_ref().and_then(|server| server.parse::<Address>().ok());
+    named.is_none_or(|address| subject::speaks_for(target, &address))
 }
 
 fn load(globals: &Globals, word: Option<&str>) -> Result<Config, ClientError> {

@@ -25,5 +25,6 @@ mod recovery;
 mod release;
 mod secrets;
 mod strategies;
+mod targets;
 mod together;
 mod volumes;

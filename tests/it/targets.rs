@@ -2,19 +2,19 @@
 
 use serde_json::{Value, json};
 
-use crate::fake_api::{Answer, End, FakeApi, TOKEN, accepted, event, phase, problem};
+use crate::fake_api::{Answer, End, FakeApi, TOKEN, accepted, phase, problem};
 use crate::program::{Home, binary, has};
 use crate::terminal_support::OnTerminal;
 
 /// A file with the targets `eu`, `us` (of one server) and `asia` (of another).
-fn config(near: &FakeApi, far: &FakeApi, more: &str) -> String {
+pub fn config(near: &FakeApi, far: &FakeApi, more: &str) -> String {
     format!(
         "image: ghcr.io/ada/shop:v2\ntargets:\n  eu:\n    server: {0}\n  us:\n    server: {0}\n    name: shop-us\n  asia:\n    server: {1}\n{more}",
         near.address, far.address
     )
 }
 
-fn home(near: &FakeApi, far: &FakeApi, more: &str) -> Home {
+pub fn home(near: &FakeApi, far: &FakeApi, more: &str) -> Home {
     let home = Home::new();
     home.write("haloy.yaml", &config(near, far, more));
     for api in [near, far] {
@@ -23,11 +23,11 @@ fn home(near: &FakeApi, far: &FakeApi, more: &str) -> Home {
     home
 }
 
-fn deploy(app: &str) -> String {
+pub fn deploy(app: &str) -> String {
     format!("POST /v1/apps/{app}/deploy")
 }
 
-fn events(job: u64) -> String {
+pub fn events(job: u64) -> String {
     format!("GET /v1/jobs/{job}/events")
 }
 
@@ -35,19 +35,14 @@ fn done() -> Answer {
     Answer::Events(vec![phase(1, 0, "preparing"), phase(2, 400, "checking"), phase(3, 1500, "done")], End::Close)
 }
 
-fn failed() -> Answer {
-    let failure = json!({ "type": "failure", "reason": "the image is missing", "hint": "push it first", "container": null });
-    Answer::Events(vec![phase(1, 0, "preparing"), event(2, 100, failure), phase(3, 100, "failed")], End::Close)
-}
-
-fn job(id: u64, app: &str, phase: &str) -> Answer {
+pub fn job(id: u64, app: &str, phase: &str) -> Answer {
     let mut job = crate::fake_api::job(id, "deploy", phase);
     job["app"] = json!(app);
     Answer::Json(200, job)
 }
 
 /// Both servers take deploys of all apps: jobs 7 and 8 of the near one, 9 of the far one.
-fn willing() -> (FakeApi, FakeApi) {
+pub fn willing() -> (FakeApi, FakeApi) {
     let (near, far) = (FakeApi::start(), FakeApi::start());
     let version = || Answer::Json(200, json!({ "version": "1", "api": 1, "docker": null }));
     for (api, app, id) in [(&near, "eu", 7), (&near, "shop-us", 8), (&far, "asia", 9)] {
@@ -57,8 +52,15 @@ fn willing() -> (FakeApi, FakeApi) {
     (near, far)
 }
 
-fn asked(api: &FakeApi) -> Vec<String> {
+pub fn asked(api: &FakeApi) -> Vec<String> {
     api.received().into_iter().map(|request| request.line).filter(|line| line.starts_with("POST")).collect()
+}
+
+fn status(app: &str) -> Value {
+    json!({
+        "name": app, "state": "running", "deployment": "20261121093000", "image": "ghcr.io/ada/shop:v2", "domains": [],
+        "replicas_wanted": 1, "replicas": [], "job": null,
+    })
 }
 
 #[test]
@@ -179,150 +181,6 @@ fn a_terminal_is_asked_which_targets() {
 }
 
 #[test]
-fn each_target_is_seen_by_its_name_and_summed_up() {
-    let (near, far) = willing();
-    let run = home(&near, &far, "").haloy(&["deploy", "--all"]);
-    for (target, app) in [("eu  ", "eu"), ("us  ", "shop-us"), ("asia", "asia")] {
-        let line = |text: &str| format!("{target} | {text}");
-        let deployed = line(&format!("✓ `{app}` is deployed as 20261121093000 in "));
-        has(&run.stderr, &[&line("   0.0 s  preparing"), &line("   0.4 s  checking health\n"), &deployed]);
-    }
-    has(
-        &run.stderr,
-        &[
-            "\n\n   TARGET  APP      SERVER",
-            "\n✓  eu      eu       127.0.0.1:",
-            "  20261121093000  deployed in ",
-            "\n✓  us      shop-us  127.0.0.1:",
-            "\n✓  asia    asia     127.0.0.1:",
-        ],
-    );
-    assert_eq!(run.ok(), "");
-    assert_eq!(asked(&near), [deploy("eu"), deploy("shop-us")], "one after the other");
-    let versions = near.received_on("GET /v1/version").len();
-    assert_eq!(versions, 2, "one for `server add`, one before anything changed");
-}
-
-#[test]
-fn servers_do_not_wait_for_each_other() {
-    let (near, far) = willing();
-    near.on(&events(7), [Answer::Events(vec![phase(1, 0, "checking")], End::Hang)]);
-    let home = home(&near, &far, "");
-    let mut run = home.start(&["deploy", "--all"]);
-    run.says("asia | ✓ `asia` is deployed");
-    run.says("eu   |    0.0 s  checking health");
-    assert_eq!(asked(&near), [deploy("eu")], "the next one of a server waits");
-    run.interrupt();
-    let error = run.end().fails(130);
-    has(
-        &error,
-        &[
-            "eu   | detached, job 7 goes on",
-            "eu   | hint: watch it again with `haloy attach 7 -t eu`",
-            "us   | not started: you left",
-            "…  eu ",
-            "job 7 goes on",
-            "✗  us ",
-            "not started",
-            "✓  asia ",
-        ],
-    );
-    assert_eq!(asked(&near), [deploy("eu")]);
-}
-
-#[test]
-fn a_failure_stops_what_comes_after_it_on_its_server_alone() {
-    let (near, far) = willing();
-    near.on(&events(7), [failed()]).on("GET /v1/jobs/7", [job(7, "eu", "failed")]);
-    let home = home(&near, &far, "global_post_deploy: ['touch after']\n");
-    let error = home.haloy(&["deploy", "--all"]).fails(1);
-    has(&error, &["asia | ✓ `asia` is deployed"]);
-    has(
-        &error,
-        &[
-            "eu   | error: deployment of `eu` (job 7) failed: the image is missing\n",
-            "eu   | hint: push it first\n",
-            "us   | not started: `eu` failed before it on the same server\n",
-            "✗  eu  ",
-            "20261121093000  failed after ",
-            "✗  us  ",
-            "not started",
-            "✓  asia  ",
-            "warning: `global_post_deploy` commands were not run, because not all targets were deployed",
-        ],
-    );
-    assert_eq!((asked(&near), asked(&far).len()), (vec![deploy("eu")], 1));
-    assert!(!home.path().join("after").exists());
-
-    let run = home.haloy(&["deploy", "--all", "--json"]);
-    let list = run.json();
-    assert_eq!(list.as_array().map(Vec::len), Some(3), "{list}");
-    assert_eq!((&list[0]["target"], &list[0]["phase"], &list[0]["app"]), (&json!("eu"), &json!("failed"), &json!("eu")));
-    assert_eq!((&list[1]["target"], &list[1]["exit_code"]), (&json!("us"), &json!(1)));
-    has(list[1]["error"].as_str().unwrap_or_default(), &["not started: `eu` failed before it"]);
-    assert_eq!((&list[2]["target"], &list[2]["phase"]), (&json!("asia"), &json!("done")));
-    run.fails(1);
-}
-
-#[test]
-fn all_that_is_missing_is_told_before_anything_changes() {
-    let (near, far) = willing();
-    let env = |name: &str| format!("    env:\n      - name: KEY\n        from:\n          env: {name}\n");
-    let text = config(&near, &far, &env("ASIA_KEY"));
-    let text = text.replacen("  us:\n", &format!("{}  us:\n", env("EU_KEY")), 1);
-    let home = home(&near, &far, "");
-    home.write("haloy.yaml", &format!("{text}global_pre_deploy: ['touch before']\n"));
-    let error = home.haloy(&["deploy", "--all"]).fails(2);
-    has(&error, &["`EU_KEY` is empty or not set", "`ASIA_KEY` is empty or not set", "error: the configuration has 2 mistakes"]);
-    home.write(".env.eu", "EU_KEY=1\n");
-    home.write(".env.asia", "ASIA_KEY=2\n");
-    home.haloy(&["deploy", "--all", "--skip-hooks"]).ok();
-    let sent = |api: &FakeApi, app: &str| api.received_on(&deploy(app))[0].body["env"][0]["value"].clone();
-    assert_eq!((sent(&near, "eu"), sent(&far, "asia")), (json!("1"), json!("2")));
-    assert!(!home.path().join("before").exists());
-}
-
-#[test]
-fn what_all_targets_lack_is_told_once() {
-    let (near, far) = willing();
-    let home = home(&near, &far, "env:\n  - name: KEY\n    from:\n      env: SHOP_KEY\n");
-    let error = home.haloy(&["deploy", "--all"]).fails(2);
-    has(&error, &["`SHOP_KEY` is empty or not set", "error: the configuration has 1 mistake\n"]);
-}
-
-#[test]
-fn a_wrong_token_for_one_server_stops_all() {
-    let (near, far) = willing();
-    let home = home(&near, &far, "global_pre_deploy: ['touch before']\n");
-    home.haloy(&["server", "add", &far.address, "haloy_wrong", "--force"]).ok();
-    has(&home.haloy(&["deploy", "--all"]).fails(1), &[&format!("error: `{}` refused the token", far.address)]);
-    assert!(asked(&near).is_empty() && !home.path().join("before").exists());
-    home.haloy(&["deploy", "-t", "eu,us"]).ok();
-}
-
-#[test]
-fn detached_targets_say_how_to_come_back() {
-    let (near, far) = willing();
-    let home = home(&near, &far, "");
-    let run = home.haloy(&["deploy", "--all", "--detach"]);
-    has(&run.stderr, &["us   | deployment of `shop-us` is accepted as job 8\n", "us   | hint: watch it with `haloy attach 8 -t us`\n"]);
-    has(&run.stderr, &["✓  eu ", "accepted as job 7", "✓  asia ", "accepted as job 9"]);
-    run.ok();
-    let list = home.haloy(&["deploy", "-t", "eu,asia", "--detach", "--json"]).json();
-    assert_eq!((&list[0]["job"], &list[1]["job"], &list[1]["target"]), (&json!(7), &json!(9), &json!("asia")));
-    has(&home.haloy(&["attach", "9", "-t", "asia"]).stderr, &["job 9: deployment of `asia`", "`asia` is deployed"]);
-    has(&home.haloy(&["attach", "--all"]).fails(2), &["this is about one app, and several are chosen", "hint: choose it with"]);
-    has(&home.haloy(&["attach", "9"]).fails(2), &["several servers", "hint:"]);
-}
-
-fn status(app: &str) -> Value {
-    json!({
-        "name": app, "state": "running", "deployment": "20261121093000", "image": "ghcr.io/ada/shop:v2", "domains": [],
-        "replicas_wanted": 1, "replicas": [], "job": null,
-    })
-}
-
-#[test]
 fn status_of_several_has_a_part_for_each() {
     let (near, far) = willing();
     near.on("GET /v1/apps/eu", [Answer::Json(200, status("eu"))]);
@@ -400,4 +258,54 @@ fn each_of_several_is_stopped_and_rolled_back_in_its_turn() {
     has(&run.stderr, &["eu   | hint: go back with `haloy rollback 20261101000000 -t eu`"]);
     let list = home.haloy(&["rollback-targets", "-t", "eu,asia", "--json"]).json();
     assert_eq!((&list[1]["target"], &list[1]["deployments"][0]["id"]), (&json!("asia"), &json!("20261102000000")));
+}
+
+#[test]
+fn protected_targets_are_for_those_who_mean_them() {
+    let (near, far) = willing();
+    let text = config(&near, &far, "    protected: true\n");
+    let home = home(&near, &far, "");
+    home.write("haloy.yaml", &text);
+    near.on("POST /v1/apps/eu/stop", [accepted(7, 0)]).on("POST /v1/apps/shop-us/stop", [accepted(8, 0)]);
+    far.on("POST /v1/apps/asia/stop", [accepted(9, 0)]).on("GET /v1/apps/asia", [Answer::Json(200, status("asia"))]);
+    let left_out = "protected and left out: `asia` (`--include-protected` takes them, too)\n";
+    let run = home.haloy(&["deploy", "--all", "--detach"]);
+    assert!(run.stderr.starts_with(left_out), "{}", run.stderr);
+    run.ok();
+    assert!(asked(&far).is_empty());
+    home.haloy(&["deploy", "--all", "--include-protected"]).ok();
+    home.haloy(&["deploy", "-t", "asia"]).ok();
+    assert_eq!(asked(&far), [deploy("asia"), deploy("asia")]);
+    has(&home.haloy(&["stop", "--all"]).stderr, &[left_out, "`eu` is stopped", "`shop-us` is stopped"]);
+    has(&home.haloy(&["status", "-a"]).stdout, &["asia on "]);
+
+    let before = asked(&far).len();
+    for removal in [&["--remove-containers"][..], &["--remove-volumes", "--yes"]] {
+        let error = home.haloy(&[&["stop", "-t", "eu,asia"], removal].concat()).fails(2);
+        assert_eq!(error, "error: `asia` is protected, nothing of it was removed\n\nhint: add `--include-protected` if you mean it\n");
+    }
+    assert_eq!((asked(&far).len(), near.received_on("POST /v1/apps/eu/stop").len()), (before, 1), "nothing was removed anywhere");
+    home.haloy(&["stop", "-t", "asia"]).ok();
+    home.haloy(&["stop", "-t", "asia", "--remove-containers", "--include-protected"]).ok();
+    let bodies: Vec<Value> = far.received_on("POST /v1/apps/asia/stop").into_iter().map(|request| request.body).collect();
+    assert_eq!(bodies[0]["include_protected"], json!(false));
+    assert_eq!(bodies[1], json!({ "remove_containers": true, "remove_volumes": false, "include_protected": true }));
+
+    home.write("haloy.yaml", &format!("name: db\nimage: postgres:17\nserver: {}\nprotected: true\n", near.address));
+    has(&home.haloy(&["stop", "--all"]).fails(2), &["error: all targets of `haloy.yaml` are protected", "hint: ", "--include-protected"]);
+}
+
+#[test]
+fn the_volumes_of_each_target_are_confirmed_before_any_is_removed() {
+    let (near, far) = willing();
+    near.on("POST /v1/apps/eu/stop", [accepted(7, 0)]);
+    far.on("POST /v1/apps/asia/stop", [accepted(9, 0)]);
+    let home = home(&near, &far, "");
+    let mut stop = OnTerminal::start(home.command(binary()).args(["stop", "-t", "eu,asia", "--remove-volumes"]));
+    stop.shows("volumes of `eu` with all their data. Type the app's name to go on:");
+    stop.types("eu\n");
+    stop.shows("volumes of `asia` with all their data. Type the app's name to go on:");
+    stop.types("no\n");
+    assert_eq!(stop.end().0, Some(1));
+    assert!(asked(&near).is_empty() && asked(&far).is_empty());
 }
