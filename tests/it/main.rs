@@ -11,6 +11,7 @@ mod hostile;
 mod init;
 mod logging;
 mod personas;
+mod secrets;
 mod servers;
 mod terminal;
 mod validate;
