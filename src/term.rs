@@ -28,6 +28,11 @@ pub fn json<T: serde::Serialize>(value: &T) {
     data(&format!("{text}\n"));
 }
 
+/// Whether stdin is a terminal.
+pub fn reads_from_terminal() -> bool {
+    io::stdin().is_terminal()
+}
+
 /// Asks a question on stderr and reads the answer from stdin, without the end of the line. `None`
 /// at the end of input. Only where stdin is a terminal.
 pub fn ask(question: &str) -> Option<String> {

@@ -9,7 +9,9 @@ use super::Outcome;
 use super::change::{End, Followed, noun, participle};
 use super::duration::took;
 use super::error::ClientError;
+use super::interruption::Interruption;
 use super::subject::{self, Globals, Subject};
+use super::targets::Selection;
 
 /// Watch a job of an app until its verdict
 #[derive(clap::Args)]
@@ -24,6 +26,8 @@ pub struct Attach {
     /// Job number; the app's job under way, else its last one, when absent
     #[arg(value_name = "JOB")]
     job: Option<String>,
+    #[command(flatten)]
+    selection: Selection,
     /// Print one JSON value, the finished job
     #[arg(long)]
     pub json: bool,
@@ -33,12 +37,12 @@ impl Attach {
     pub async fn run(self, globals: &Globals) -> Outcome {
         let (word, job) = split(self.app.as_deref(), self.job.as_deref())?;
         let subject = match (word, job) {
-            (None, Some(job)) => {
-                let api = subject::server(globals)?;
+            (None, Some(job)) if !self.selection.is_given() => {
+                let api = subject::server(globals).await?;
                 let job: Job = api.get(&routes::job(job)).await?;
                 return self.watch(&Subject::known(job.app.clone(), api, globals), job, globals).await;
             }
-            (word, _) => Subject::find(globals, word)?,
+            (word, _) => Subject::find_one(globals, word, &self.selection).await?,
         };
         let job = match job {
             Some(job) => subject.api.get(&routes::job(job)).await?,
@@ -55,7 +59,7 @@ impl Attach {
             term::words(&format!("job {}: {} of `{}`", job.id, noun(job.kind), job.app));
         }
         let followed = Followed { id: job.id, kind: job.kind, attach: subject.command("attach", &job.id.to_string()) };
-        match followed.watch(subject, self.json, self.json, globals.terminal).await? {
+        match followed.watch(subject, self.json, self.json, &Interruption::default()).await? {
             End::Left(code) => Ok(code),
             End::Done(time) => {
                 let time = time.map(|time| format!(" in {}", took(time))).unwrap_or_default();

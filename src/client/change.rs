@@ -5,28 +5,28 @@ use std::process::ExitCode;
 
 use jiff::SignedDuration;
 
-use crate::term::{self, Terminal};
 use crate::wire::{Accepted, JobId, JobKind};
 
-use super::error::ClientError;
+use super::error::{ClientError, Effect};
 use super::failure;
+use super::interruption::Interruption;
 use super::progress::Progress;
 use super::subject::Subject;
 use super::watch::{self, Verdict};
 
 /// Exit code of a process that SIGINT ended, as shells count.
-const INTERRUPTED: u8 = 130;
+pub const INTERRUPTED: u8 = 130;
 
 /// How much of a change the user wants to see.
 #[derive(clap::Args)]
 pub struct Following {
     /// Wait for the verdict without showing progress
     #[arg(long)]
-    no_logs: bool,
+    pub no_logs: bool,
     /// Do not wait: return as soon as the server has accepted the job
     #[arg(long, conflicts_with = "no_logs")]
-    detach: bool,
-    /// Print one JSON value: the finished job, or the accepted one with --detach
+    pub detach: bool,
+    /// Print one JSON value: the finished job, or the accepted one with --detach; a list for several targets
     #[arg(long)]
     pub json: bool,
 }
@@ -39,30 +39,46 @@ pub enum End {
     Left(ExitCode),
 }
 
+/// Waits for the answer to a change, unless the user leaves before it is there.
+pub async fn accepted(
+    answer: impl Future<Output = Result<Accepted, ClientError>>,
+    interruption: &Interruption,
+) -> Result<Accepted, ClientError> {
+    let during = || "the request".to_owned();
+    if interruption.happened() {
+        return Err(ClientError::Interrupted { during: during(), effect: Effect::None });
+    }
+    tokio::select! {
+        answer = answer => answer,
+        () = interruption.happens() => Err(ClientError::Interrupted { during: during(), effect: Effect::Unknown }),
+    }
+}
+
 /// Waits for an accepted change as `following` says. A failed job is an error with the whole report.
 pub async fn follow(
     subject: &Subject,
     kind: JobKind,
     accepted: &Accepted,
     following: &Following,
-    terminal: Terminal,
+    interruption: &Interruption,
 ) -> Result<End, ClientError> {
+    let output = &subject.output;
     let attach = subject.command("attach", &accepted.job.to_string());
     if following.detach {
         if following.json {
-            term::json(accepted);
+            output.json(accepted);
         } else {
-            term::words(&format!("{} of `{}` is accepted as job {}", noun(kind), subject.app, accepted.job));
-            term::words(&format!("\nhint: watch it with `{attach}`"));
+            output.words(&format!("{} of `{}` is accepted as job {}", noun(kind), subject.app, accepted.job));
+            output.words(&format!("\nhint: watch it with `{attach}`"));
         }
         return Ok(End::Left(ExitCode::SUCCESS));
     }
     let quiet = following.no_logs || following.json;
     if accepted.queued_behind > 0 && !quiet {
-        term::words(&format!("job {} waits for {} of `{}`", accepted.job, earlier_jobs(accepted.queued_behind), subject.app));
+        output.words(&format!("job {} waits for {} of `{}`", accepted.job, earlier_jobs(accepted.queued_behind), subject.app));
     }
     let job = Followed { id: accepted.job, kind, attach };
-    job.watch(subject, quiet, following.json, terminal).await
+    job.watch(subject, quiet, following.json, interruption).await
 }
 
 /// A job that is being watched.
@@ -75,16 +91,16 @@ pub struct Followed {
 
 impl Followed {
     /// Shows the job's progress until its verdict.
-    pub async fn watch(self, subject: &Subject, quiet: bool, json: bool, terminal: Terminal) -> Result<End, ClientError> {
-        let mut progress = Progress::start(terminal, quiet);
-        let verdict = watch::watch(&subject.api, self.id, &mut progress, &self.attach).await?;
+    pub async fn watch(self, subject: &Subject, quiet: bool, json: bool, interruption: &Interruption) -> Result<End, ClientError> {
+        let mut progress = Progress::start(&subject.output, quiet);
+        let verdict = watch::watch(&subject.api, self.id, &mut progress, &self.attach, interruption).await?;
         let Some(verdict) = verdict else {
             drop(progress);
-            term::words(&format!("\ndetached, job {} goes on\n\nhint: watch it again with `{}`", self.id, self.attach));
+            subject.output.words(&format!("\ndetached, job {} goes on\n\nhint: watch it again with `{}`", self.id, self.attach));
             return Ok(End::Left(ExitCode::from(INTERRUPTED)));
         };
         if json {
-            term::json(&watch::finished(&subject.api, self.id, &mut progress, &self.attach).await?);
+            subject.output.json(&watch::finished(&subject.api, self.id, &mut progress, &self.attach).await?);
         }
         drop(progress);
         self.judge(subject, verdict)

@@ -1,28 +1,37 @@
-//! `deploy`: hooks, request, verdict, hooks.
+//! `deploy`: everything is looked up, then hooks, requests, verdicts, hooks.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
-use std::time::Instant;
 
-use jiff::SignedDuration;
+use futures_util::future::join_all;
 
-use crate::config::secrets::FetchedSecrets;
+use crate::error::render;
 use crate::term;
-use crate::wire::{Accepted, AppSpec, DeployRequest, JobKind, Tls, Version, routes};
+use crate::wire::{DeployRequest, EnvValue, Version, routes};
 
-use super::api::Api;
-use super::change::{self, End, Following};
-use super::duration::took;
-use super::error::ClientError;
-use super::subject::{Globals, Project, Subject};
-use super::{Outcome, hooks, origin};
+use super::change::Following;
+use super::deployment::{Deployment, Ending, Fate};
+use super::error::{ClientError, Effect};
+use super::hooks::{self, Hooks};
+use super::interruption::Interruption;
+use super::output::Output;
+use super::project::{Chosen, Project};
+use super::subject::{Globals, Subject};
+use super::targets::{Purpose, Selection};
+use super::{Outcome, fleet, origin, several};
 
-/// Deploy an app and wait until it serves
+/// Deploy apps and wait until they serve
 #[derive(clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", hooks::HELP))]
 pub struct Deploy {
     /// Configuration file or its directory
     #[arg(value_name = "CONFIG")]
     file: Option<String>,
+    #[command(flatten)]
+    selection: Selection,
+    /// Run none of the configuration's commands before and after
+    #[arg(long)]
+    skip_hooks: bool,
     #[command(flatten)]
     pub following: Following,
 }
@@ -31,6 +40,8 @@ const EXAMPLES: &str = "\
 Examples:
   haloy deploy                      Deploy the app of ./haloy.yaml
   haloy deploy my-app.yaml          Deploy the app of another file
+  haloy deploy -t staging,eu        Deploy these targets of the file, on different servers at once
+  haloy deploy --all                Deploy all its targets, except protected ones
   haloy deploy --detach             Return at once, watch later with `haloy attach`
 
 The exit code is the verdict: 0 when the new version serves, 1 when it does not (the old one then
@@ -38,55 +49,96 @@ serves on), 2 when the configuration is wrong, 130 after Ctrl-C (the deployment 
 
 impl Deploy {
     pub async fn run(self, globals: &Globals) -> Outcome {
-        let began = Instant::now();
-        let project = Project::read(globals, self.file.as_deref())?;
-        let request = request(&project)?;
-        let subject = Subject::of(&project, globals, self.file.as_deref())?;
-        if !project.target.pre_deploy.is_empty() {
-            // A wrong token should not come out after minutes of building.
-            let _: Version = subject.api.get(routes::VERSION).await?;
-        }
-        hooks::run("pre_deploy", &project.target.pre_deploy, project.folder(), globals.terminal)?;
-        let accepted: Accepted = subject.api.post(&routes::app_verb(&subject.app, "deploy"), &request).await?;
-        let end = change::follow(&subject, JobKind::Deploy, &accepted, &self.following, globals.terminal).await?;
-        if let End::Left(code) = end {
-            if !project.target.post_deploy.is_empty() {
-                term::words("warning: `post_deploy` commands were not run, because nobody waited for the verdict");
+        let mut project = Project::read(globals, self.file.as_deref(), &self.selection, Purpose::Change)?;
+        project.fetch_secrets(globals).await?;
+        let deployments = prepare(&project, globals)?;
+        let interruption = Interruption::default();
+        let common = &deployments[0].request;
+        let hooks = Hooks {
+            folder: project.folder(),
+            config: std::path::absolute(&project.path).unwrap_or_else(|_| project.path.clone()),
+            performer: common.performer.clone(),
+            git_commit: common.git_commit.clone(),
+            interruption: &interruption,
+            skipped: self.skip_hooks,
+        };
+        if deployments.len() > 1 || (has_hooks_before(&project) && !self.skip_hooks) {
+            tokio::select! {
+                            checked = check_servers(&deployments) => checked?,
+                            () = interruption.happens() => {
+             let during = "the check of the servers".to_owned();
+             return Err(ClientError::Interrupted { during, effect: Effect::None });
             }
-            return Ok(code);
+                        }
         }
-        success(&project.target.spec, &accepted, began, globals);
-        urls(&project.target.spec, &subject.api).await.iter().for_each(|url| term::words(&format!("  {url}")));
-        hooks::run("post_deploy", &project.target.post_deploy, project.folder(), globals.terminal)?;
-        Ok(ExitCode::SUCCESS)
+        let names: Vec<&str> = deployments.iter().map(Deployment::label).collect();
+        let names = names.join(",");
+        let about = [("HALOY_TARGETS", names.as_str())];
+        let output = Output::alone(globals.terminal);
+        hooks.run("global_pre_deploy", &project.global_pre_deploy, &about, &output).await?;
+        let fates = fleet::run(&deployments, &hooks, &self.following).await;
+        let end = fleet::end(&fates);
+        if deployments.len() > 1 {
+            fleet::sum_up(&deployments, &fates);
+            if self.following.json {
+                several::print(deployments.iter().map(|deployment| &deployment.subject.output));
+            }
+        } else if let Some(Fate { ending: Ending::Failed(error), .. }) = fates.into_iter().next() {
+            return Err(error);
+        }
+        let why = match end {
+            fleet::End::Served => {
+                hooks.run("global_post_deploy", &project.global_post_deploy, &about, &output).await?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            fleet::End::Failed => "not all targets were deployed",
+            fleet::End::Detached | fleet::End::Left => "nobody waited for the verdict",
+        };
+        if !project.global_post_deploy.is_empty() && !self.skip_hooks {
+            term::words(&format!("warning: `global_post_deploy` commands were not run, because {why}"));
+        }
+        Ok(end.exit_code())
     }
 }
 
-fn request(project: &Project) -> Result<DeployRequest, ClientError> {
-    Ok(DeployRequest {
-        spec: project.target.spec.clone(),
-        env: project.target.resolve_env(&project.environment, &FetchedSecrets::default())?,
-        performer: origin::performer(),
-        git_commit: origin::git_commit(project.folder()),
-    })
-}
-
-fn success(spec: &AppSpec, accepted: &Accepted, began: Instant, globals: &Globals) {
-    let time = took(SignedDuration::try_from(began.elapsed()).unwrap_or_default());
-    let id = accepted.deployment.map(|id| format!(" as {id}")).unwrap_or_default();
-    term::words(&format!("{} `{}` is deployed{id} in {time}", globals.terminal.green("✓"), spec.name));
-}
-
-/// Where people find the app. A server that does not say its ports has the web's own.
-async fn urls(spec: &AppSpec, api: &Api) -> Vec<String> {
-    if spec.domains.is_empty() {
-        return Vec::new();
+/// Looks up all that the deploys need; everything that is missing is told at once.
+fn prepare<'a>(project: &'a Project, globals: &Globals) -> Result<Vec<Deployment<'a>>, ClientError> {
+    let (performer, git_commit) = (origin::performer(), origin::git_commit(project.folder()));
+    let mut deployments = Vec::new();
+    let mut mistakes: Option<ClientError> = None;
+    for chosen in &project.targets {
+        let request = env(project, chosen).map(|env| DeployRequest {
+            spec: chosen.target.spec.clone(),
+            env,
+            performer: performer.clone(),
+            git_commit: git_commit.clone(),
+        });
+        match (request, Subject::of(project, chosen, globals)) {
+            (Ok(request), Ok(subject)) => deployments.push(Deployment { target: &chosen.target, subject, request }),
+            (request, subject) => {
+                let errors = request.err().into_iter().chain(subject.err());
+                mistakes = errors.fold(mistakes, |all, error| Some(error.after(all)));
+            }
+        }
     }
-    let version = api.glance::<Version>(routes::VERSION).await.ok();
-    let (scheme, standard, port) = match spec.tls {
-        Tls::Auto => ("https", 443, version.and_then(|version| version.https_port)),
-        Tls::Off => ("http", 80, version.and_then(|version| version.http_port)),
-    };
-    let port = port.filter(|port| *port != standard).map(|port| format!(":{port}")).unwrap_or_default();
-    spec.domains.iter().map(|domain| format!("{scheme}://{}{port}", domain.domain)).collect()
+    mistakes.map_or(Ok(deployments), Err)
+}
+
+fn env(project: &Project, chosen: &Chosen) -> Result<Vec<EnvValue>, ClientError> {
+    Ok(chosen.target.resolve_env(&chosen.environment, &project.secrets)?)
+}
+
+fn has_hooks_before(project: &Project) -> bool {
+    !project.global_pre_deploy.is_empty() || project.targets.iter().any(|chosen| !chosen.target.pre_deploy.is_empty())
+}
+
+/// Asks each server once: a wrong token should not come out after minutes of building.
+async fn check_servers(deployments: &[Deployment<'_>]) -> Result<(), ClientError> {
+    let mut servers = BTreeSet::new();
+    let each = deployments.iter().filter(|deployment| servers.insert(deployment.subject.api.server()));
+    let checks = each.map(|deployment| deployment.subject.api.get::<Version>(routes::VERSION));
+    let mut errors: Vec<ClientError> = join_all(checks).await.into_iter().filter_map(Result::err).collect();
+    let Some(last) = errors.pop() else { return Ok(()) };
+    errors.iter().for_each(|error| term::words(&format!("{}\n", render(error))));
+    Err(last)
 }

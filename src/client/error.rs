@@ -13,7 +13,9 @@ use super::address::Address;
 use super::api::Origin;
 use super::config::UnknownTarget;
 use super::init::InitError;
+use super::change::INTERRUPTED;
 use super::sse::SseError;
+use super::targets;
 
 /// Where the connection broke matters to the user only through its cause.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -24,8 +26,6 @@ pub enum ClientError {
     Config(#[from] ConfigError),
     #[error("could not start")]
     Runtime(#[source] io::Error),
-    #[error("could not listen for Ctrl-C")]
-    Interrupt(#[source] io::Error),
     #[error(transparent)]
     Name(#[from] InvalidName),
     #[error(transparent)]
@@ -40,8 +40,26 @@ pub enum ClientError {
     JobNumber { word: String },
     #[error("the configuration is given twice: with `--config` and as `{word}`")]
     GivenTwice { word: String },
-    #[error("`{}` does not describe exactly one app", path.display())]
-    NotOneApp { path: PathBuf },
+    #[error("`{}` has several targets and none is chosen: {}", path.display(), targets::quoted(targets))]
+    SeveralTargets { path: PathBuf, targets: Vec<String> },
+    #[error("`{}` has no target {}", path.display(), targets::quoted(unknown))]
+    UnknownTargets {
+        path: PathBuf,
+        unknown: Vec<String>,
+        known: Vec<String>,
+        /// What the first unknown one is likely to mean.
+        meant: Option<String>,
+    },
+    #[error("all targets of `{}` are protected", path.display())]
+    AllProtected { path: PathBuf },
+    #[error("no target is chosen, nothing was done")]
+    NoTargetChosen,
+    #[error("no configuration here describes `{app}`, there are no targets to choose from")]
+    NothingToChoose { app: String },
+    #[error("this is about one app, and several are chosen")]
+    NotOneApp,
+    #[error("`{app}` is protected, nothing of it was removed")]
+    Protected { app: AppName },
     #[error("`--remove-volumes` removes the data of `{app}`, add `--yes` to confirm")]
     Unconfirmed { app: AppName },
     #[error("the token from {origin} has characters that no token has")]
@@ -63,6 +81,8 @@ pub enum ClientError {
     },
     #[error("`{stage}` command `{command}` failed with {outcome}")]
     Hook { stage: &'static str, command: String, outcome: String },
+    #[error("interrupted during {during}{}", if *effect == Effect::None { ", nothing was changed" } else { "" })]
+    Interrupted { during: String, effect: Effect },
     #[error("not confirmed, nothing was changed")]
     Declined,
     #[error("could not connect to `{}`", address.place())]
@@ -136,6 +156,15 @@ pub enum ClientError {
     Job { report: String },
 }
 
+/// What there is of a change that was interrupted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    None,
+    /// It may have arrived at the server.
+    Unknown,
+    Done,
+}
+
 /// What a server said about the cause of a problem.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -181,7 +210,25 @@ impl ClientError {
 
     /// What the command prints was printed before: the finished job.
     pub fn follows_data(&self) -> bool {
-        matches!(self, Self::Job { .. } | Self::Hook { stage: "post_deploy", .. } | Self::HookStart { stage: "post_deploy", .. })
+        match self {
+            Self::Job { .. } | Self::Interrupted { effect: Effect::Done, .. } => true,
+            Self::Hook { stage, .. } | Self::HookStart { stage, .. } => stage.ends_with("post_deploy"),
+            _ => false,
+        }
+    }
+
+    /// The user has ended it.
+    pub fn is_interruption(&self) -> bool {
+        matches!(self, Self::Interrupted { .. })
+    }
+
+    /// This one and those found `before`: mistakes in the configuration are told together, of others the first.
+    pub fn after(self, before: Option<Self>) -> Self {
+        match (before, self) {
+            (None, error) => error,
+            (Some(Self::Config(before)), Self::Config(error)) => Self::Config(before.and(error)),
+            (Some(before), _) => before,
+        }
     }
 
     /// The same request may succeed later: the way to the server is broken, not the request.
@@ -201,6 +248,15 @@ impl Report for ClientError {
             Self::Key(error) => return error.hint(),
             Self::Init(error) => return error.hint(),
             Self::Target(error) => return error.hint(),
+            Self::SeveralTargets { .. } => "choose with `--targets NAME`, or take them all with `--all`".to_owned(),
+            Self::UnknownTargets { known, meant, .. } => {
+                let meant = meant.as_ref().map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
+                format!("{meant}the targets are {}", targets::quoted(known))
+            }
+            Self::AllProtected { .. } => "name those that you mean with `--targets NAME`, or add `--include-protected`".to_owned(),
+            Self::NothingToChoose { .. } => "leave `--targets` and `--all` out, or name the file with `--config PATH`".to_owned(),
+            Self::NotOneApp => "choose it with `--targets NAME`".to_owned(),
+            Self::Protected { .. } => "add `--include-protected` if you mean it".to_owned(),
             Self::NoServer => {
                 "write `server: HOST` into the configuration, pass `--server HOST` or run `haloy server add HOST --token-stdin`".to_owned()
             }
@@ -215,6 +271,9 @@ impl Report for ClientError {
             }
             Self::Connect { address, .. } => unreachable_hint(address),
             Self::NoAnswer { request, .. } | Self::Broken { request, .. } if request.starts_with("POST") => {
+                "it may have arrived: look with `haloy status` before you repeat it".to_owned()
+            }
+            Self::Interrupted { effect: Effect::Unknown, .. } => {
                 "it may have arrived: look with `haloy status` before you repeat it".to_owned()
             }
             Self::Unauthorized { origin: Some(Origin::Configuration(path)), .. } => {
@@ -246,7 +305,10 @@ impl Report for ClientError {
             Self::Key(error) => error.exit_code(),
             Self::Init(error) => error.exit_code(),
             Self::Target(error) => error.exit_code(),
-            Self::Name(_) | Self::Misplaced { .. } | Self::JobNumber { .. } | Self::GivenTwice { .. } | Self::NotOneApp { .. } => MISUSE,
+            Self::Name(_) | Self::Misplaced { .. } | Self::JobNumber { .. } | Self::GivenTwice { .. } | Self::NotOneApp => MISUSE,
+            Self::SeveralTargets { .. } | Self::UnknownTargets { .. } | Self::AllProtected { .. } | Self::NoTargetChosen => MISUSE,
+            Self::NothingToChoose { .. } | Self::Protected { .. } => MISUSE,
+            Self::Interrupted { .. } => INTERRUPTED,
             Self::Unconfirmed { .. } | Self::TokenCharacters { .. } => MISUSE,
             Self::OtherApp { .. } | Self::TokenMissing { .. } | Self::ServesAlready { .. } => MISUSE,
             Self::NoServer | Self::SeveralServers { .. } | Self::NoToken { .. } => MISUSE,
@@ -271,6 +333,5 @@ mod tests {
     fn what_failed_is_what_is_named() {
         let refused = || io::Error::other("refused");
         assert_eq!(crate::error::chain(&ClientError::Runtime(refused())), "could not start: refused");
-        assert_eq!(crate::error::chain(&ClientError::Interrupt(refused())), "could not listen for Ctrl-C: refused");
     }
 }

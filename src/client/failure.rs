@@ -28,7 +28,10 @@ fn describe(container: &ContainerReport) -> String {
     if container.restarts > 0 {
         fact("restarts", &container.restarts.to_string());
     }
-    fact("listens on", &ports(&container.listening_ports));
+    // One that has ended listens nowhere: that would say nothing.
+    if container.exit_code.is_none() || !container.listening_ports.is_empty() {
+        fact("listens on", &ports(&container.listening_ports));
+    }
     if let Some(probe) = &container.probe {
         fact("health check", &format!("{} → {}", probe.target, probe.answer));
     }

@@ -1,8 +1,10 @@
 //! The client: reads a configuration, asks a server for a change, and stays until the verdict.
 //!
 //! One file per command, its flags beside what it does. Below them, from the user to the wire:
-//! `subject` (which app, which server, which token), `change` and `watch` (a job from its acceptance to
-//! its verdict), `progress` and `failure` (what people see of it), `api`, `sse` and `connection`.
+//! `project` and `targets` (which file, which of its targets), `subject` (which app, which server, which
+//! token), `several`, `fleet` and `deployment` (many at a time), `change` and `watch` (a job from its
+//! acceptance to its verdict), `output`, `progress` and `failure` (what people see of it), `api`, `sse` and
+//! `connection`.
 //!
 //! It never repeats a request that changes something, never decides anything by its own clock, and
 //! never speaks to another machine without TLS. Data goes to stdout, words go to stderr.
@@ -15,23 +17,30 @@ mod completion;
 mod config;
 mod connection;
 mod deploy;
+mod deployment;
 mod duration;
 mod error;
 mod failure;
+mod fleet;
 mod hooks;
 mod init;
+mod interruption;
 mod logs;
 mod origin;
+mod output;
 mod patience;
 mod power;
 mod progress;
+mod project;
 mod rollback;
 mod rollback_targets;
 mod secrets;
 mod server;
+mod several;
 mod sse;
 mod status;
 mod subject;
+mod targets;
 mod validate_config;
 mod version;
 mod watch;
@@ -57,14 +66,17 @@ type Outcome = Result<ExitCode, ClientError>;
 #[command(after_help = EXAMPLES, arg_required_else_help = true)]
 struct Cli {
     /// Configuration file, or the directory that holds haloy.yaml [default: the current directory]
-    #[arg(short, long, global = true, value_name = "PATH")]
+    #[arg(short, long, global = true, value_name = "PATH", display_order = LAST)]
     config: Option<PathBuf>,
     /// Server to talk to; wins over the configuration's
-    #[arg(short, long, global = true, value_name = "SERVER")]
+    #[arg(short, long, global = true, value_name = "SERVER", display_order = LAST)]
     server: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
+
+/// Behind the flags that are a command's own.
+const LAST: usize = 900;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -2,14 +2,15 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::term::{self, Spinner, Terminal};
+use crate::term::Spinner;
 use crate::wire::{Event, EventKind, Phase};
 
 use super::duration::took;
+use super::output::Output;
 
 /// Shows events on stderr. Times are the server's, so that a job watched afterwards shows the same.
-pub struct Progress {
-    terminal: Terminal,
+pub struct Progress<'o> {
+    output: &'o Output,
     spinner: Option<Spinner>,
     /// Nothing but trouble is shown.
     quiet: bool,
@@ -17,10 +18,11 @@ pub struct Progress {
     current: Option<(Phase, Timestamp)>,
 }
 
-impl Progress {
-    pub fn start(terminal: Terminal, quiet: bool) -> Self {
-        let spinner = (terminal.progress && !quiet).then(|| Spinner::start("waiting for the server"));
-        Self { terminal, spinner, quiet, began: None, current: None }
+impl<'o> Progress<'o> {
+    pub fn start(output: &'o Output, quiet: bool) -> Self {
+        // Moving lines of several jobs would fight for one place.
+        let spinner = (output.terminal.progress && output.is_alone() && !quiet).then(|| Spinner::start("waiting for the server"));
+        Self { output, spinner, quiet, began: None, current: None }
     }
 
     pub fn event(&mut self, event: &Event) {
@@ -36,7 +38,7 @@ impl Progress {
 
     /// A line about the watching itself, shown even to those who want no progress.
     pub fn trouble(&self, text: &str) {
-        self.line(&self.terminal.yellow(text));
+        self.line(&self.output.terminal.yellow(text));
     }
 
     /// From the first event to the last one so far.
@@ -52,8 +54,8 @@ impl Progress {
         match &self.spinner {
             Some(spinner) => {
                 if let Some((left, since)) = left {
-                    let mark = if phase == Phase::Failed { self.terminal.red("✗") } else { self.terminal.green("✓") };
-                    let time = self.terminal.dim(&took(at.duration_since(since)));
+                    let mark = if phase == Phase::Failed { self.output.terminal.red("✗") } else { self.output.terminal.green("✓") };
+                    let time = self.output.terminal.dim(&took(at.duration_since(since)));
                     spinner.line(&format!("{mark} {} {time}", label(left)));
                 }
                 spinner.wait_for(label(phase));
@@ -74,7 +76,7 @@ impl Progress {
     fn line(&self, text: &str) {
         match &self.spinner {
             Some(spinner) => spinner.line(text),
-            None => term::words(text),
+            None => self.output.words(text),
         }
     }
 }

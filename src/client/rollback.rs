@@ -3,14 +3,15 @@
 use std::process::ExitCode;
 
 use crate::names::DeployId;
-use crate::term;
 use crate::wire::{Accepted, Deployment, JobKind, RollbackRequest, routes};
 
 use super::change::{self, End, Following};
 use super::duration::took;
 use super::error::ClientError;
+use super::interruption::Interruption;
 use super::subject::{self, Globals, Subject};
-use super::{Outcome, rollback_targets};
+use super::targets::{Purpose, Selection};
+use super::{Outcome, rollback_targets, several};
 
 /// Go back to an earlier deployment
 #[derive(clap::Args)]
@@ -19,6 +20,7 @@ Examples:
   haloy rollback                               Back to the deployment before the current one
   haloy rollback 20261121093000                Back to this one
   haloy rollback my-app.yaml 20261121093000    The same for the app of another file
+  haloy rollback -t staging                    Back with one of several targets
   haloy rollback my-app                        List what an app can go back to")]
 pub struct Rollback {
     /// Configuration file or its directory, or the app's name; may be left out
@@ -28,28 +30,38 @@ pub struct Rollback {
     #[arg(value_name = "DEPLOYMENT")]
     deployment: Option<String>,
     #[command(flatten)]
+    selection: Selection,
+    #[command(flatten)]
     pub following: Following,
 }
 
 impl Rollback {
     pub async fn run(self, globals: &Globals) -> Outcome {
         let (word, deployment) = split(self.app.as_deref(), self.deployment.as_deref())?;
-        let subject = Subject::find(globals, word)?;
+        let json = self.following.json;
         if let (Some(word), None) = (word, deployment)
             && !subject::names_a_file(word)
         {
-            return rollback_targets::show(&subject, self.following.json, globals).await;
+            let subjects = Subject::find(globals, Some(word), &self.selection, Purpose::Look).await?;
+            return several::in_order(&subjects, json, async |subject| rollback_targets::show(subject, json).await).await;
         }
-        let target = target(&subject, deployment).await?;
+        let subjects = Subject::find(globals, word, &self.selection, Purpose::Change).await?;
+        let interruption = Interruption::default();
+        several::in_order(&subjects, json, async |subject| self.go_back(subject, deployment, &interruption).await).await
+    }
+
+    async fn go_back(&self, subject: &Subject, deployment: Option<DeployId>, interruption: &Interruption) -> Outcome {
+        let target = target(subject, deployment).await?;
         if deployment.is_none() && !self.following.json {
-            term::words(&format!("going back to {} ({})", target.id, target.image));
+            subject.output.words(&format!("going back to {} ({})", target.id, target.image));
         }
         let request = RollbackRequest { deployment: Some(target.id) };
-        let accepted = subject.api.post(&routes::app_verb(&subject.app, "rollback"), &request).await?;
-        match change::follow(&subject, JobKind::Rollback, &accepted, &self.following, globals.terminal).await? {
+        let path = routes::app_verb(&subject.app, "rollback");
+        let accepted = change::accepted(subject.api.post(&path, &request), interruption).await?;
+        match change::follow(subject, JobKind::Rollback, &accepted, &self.following, interruption).await? {
             End::Left(code) => Ok(code),
             End::Done(time) => {
-                success(&subject, target.id, &accepted, time.map(took), globals);
+                success(subject, target.id, &accepted, time.map(took));
                 Ok(ExitCode::SUCCESS)
             }
         }
@@ -72,10 +84,11 @@ async fn target(subject: &Subject, wanted: Option<DeployId>) -> Result<Deploymen
     deployments.pop().ok_or_else(|| ClientError::NoTarget { app: subject.app.clone(), id, targets: targets() })
 }
 
-fn success(subject: &Subject, back: DeployId, accepted: &Accepted, time: Option<String>, globals: &Globals) {
+fn success(subject: &Subject, back: DeployId, accepted: &Accepted, time: Option<String>) {
     let id = accepted.deployment.map(|id| format!(" as {id}")).unwrap_or_default();
     let time = time.map(|time| format!(" in {time}")).unwrap_or_default();
-    term::words(&format!("{} `{}` is rolled back to {back}{id}{time}", globals.terminal.green("✓"), subject.app));
+    let output = &subject.output;
+    output.words(&format!("{} `{}` is rolled back to {back}{id}{time}", output.terminal.green("✓"), subject.app));
 }
 
 /// A single word is the deployment when it looks like one.

@@ -11,7 +11,9 @@ use crate::wire::{Deployment, DeploymentState, routes};
 use super::Outcome;
 use super::duration::ago;
 use super::error::ClientError;
+use super::several;
 use super::subject::{Globals, Subject};
+use super::targets::{Purpose, Selection};
 
 /// List the deployments that an app can go back to
 #[derive(clap::Args)]
@@ -19,15 +21,17 @@ pub struct RollbackTargets {
     /// Configuration file or its directory, or the app's name
     #[arg(value_name = "CONFIG|APP")]
     app: Option<String>,
-    /// Print one JSON value, a list of deployments
+    #[command(flatten)]
+    selection: Selection,
+    /// Print one JSON value, a list of deployments; for several targets a list of them with their deployments
     #[arg(long)]
     pub json: bool,
 }
 
 impl RollbackTargets {
     pub async fn run(self, globals: &Globals) -> Outcome {
-        let subject = Subject::find(globals, self.app.as_deref())?;
-        show(&subject, self.json, globals).await
+        let subjects = Subject::find(globals, self.app.as_deref(), &self.selection, Purpose::Look).await?;
+        several::in_order(&subjects, self.json, async |subject| show(subject, self.json).await).await
     }
 }
 
@@ -49,19 +53,25 @@ pub fn before(deployments: &[Deployment]) -> Option<&Deployment> {
 }
 
 /// Prints the complete deployments, newest first.
-pub async fn show(subject: &Subject, json: bool, globals: &Globals) -> Outcome {
+pub async fn show(subject: &Subject, json: bool) -> Outcome {
+    let output = &subject.output;
     let deployments = deployments(subject).await?;
-    if json {
-        term::json(&deployments);
+    if json && output.is_alone() {
+        output.json(&deployments);
         return Ok(ExitCode::SUCCESS);
     }
+    if json {
+        output.json(&serde_json::json!({ "app": subject.app, "deployments": deployments }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    output.heading(&subject.api.server());
     let earlier = before(&deployments).map(|deployment| deployment.id);
     let now = Timestamp::now();
     let rows = deployments.iter().map(|deployment| row(deployment, earlier, now)).collect();
     term::data(&term::table(&["deployment", "image", "when", "by", "commit", ""], rows));
     match earlier {
-        Some(id) => term::words(&globals.terminal.dim(&format!("\nhint: go back with `{}`", subject.command("rollback", &id.to_string())))),
-        None => term::words(&format!("`{}` has no earlier deployment to go back to", subject.app)),
+        Some(id) => output.words(&output.terminal.dim(&format!("\nhint: go back with `{}`", subject.command("rollback", &id.to_string())))),
+        None => output.words(&format!("`{}` has no earlier deployment to go back to", subject.app)),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,5 +1,6 @@
 //! `status`: all about an app in one glance.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use jiff::Timestamp;
@@ -12,7 +13,9 @@ use super::Outcome;
 use super::api::Api;
 use super::change::noun;
 use super::duration::{ago, span};
+use super::several;
 use super::subject::{self, Globals, Subject};
+use super::targets::{Purpose, Selection};
 
 /// Show an app: its state, deployment, domains, replicas and last job
 #[derive(clap::Args)]
@@ -25,7 +28,9 @@ pub struct Status {
     /// Configuration file or its directory, or the app's name
     #[arg(value_name = "CONFIG|APP")]
     app: Option<String>,
-    /// Print one JSON value: the app, or a list of all apps
+    #[command(flatten)]
+    selection: Selection,
+    /// Print one JSON value: the app, or a list of all apps or targets
     #[arg(long)]
     pub json: bool,
 }
@@ -35,19 +40,30 @@ impl Status {
         if self.app.is_none() && globals.config.is_none() && nothing_here(globals) {
             return self.all(globals).await;
         }
-        let subject = Subject::find(globals, self.app.as_deref())?;
+        let subjects = Subject::find(globals, self.app.as_deref(), &self.selection, Purpose::Look).await?;
+        let outcome = several::in_order(&subjects, self.json, async |subject| self.one(subject).await).await;
+        if outcome.is_ok() {
+            let mut servers = BTreeSet::new();
+            for subject in subjects.iter().filter(|subject| servers.insert(subject.api.server())) {
+                warn_of_engine(&subject.api, globals).await;
+            }
+        }
+        outcome
+    }
+
+    async fn one(&self, subject: &Subject) -> Outcome {
         let status: AppStatus = subject.api.get(&routes::app(&subject.app)).await?;
-        warn_of_engine(&subject.api, globals).await;
         if self.json {
-            term::json(&status);
+            subject.output.json(&status);
         } else {
-            term::data(&describe(&status, Timestamp::now(), globals.terminal.for_data()));
+            subject.output.heading(&subject.api.server());
+            term::data(&describe(&status, Timestamp::now(), subject.output.terminal.for_data()));
         }
         Ok(ExitCode::SUCCESS)
     }
 
     async fn all(self, globals: &Globals) -> Outcome {
-        let api = subject::server(globals)?;
+        let api = subject::server(globals).await?;
         let apps: Vec<AppStatus> = api.get(routes::APPS).await?;
         warn_of_engine(&api, globals).await;
         if self.json {

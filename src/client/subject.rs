@@ -1,20 +1,25 @@
-//! What a command is about: which app, on which server, with which token.
+//! What a command is about: which apps, each on which server, with which token.
 //!
-//! The app comes from a configuration file or is named outright; the server from `--server`, else the
+//! The apps come from a configuration file or are named outright; the server from `--server`, else the
 //! file, else the only one that was added; the token from the file, else from `haloy server add`.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::config::client::{self, Servers};
-use crate::config::secrets::FetchedSecrets;
-use crate::config::{self, Config, ConfigError, Environment, Target};
+use crate::config::{self, ConfigError, Target};
 use crate::names::AppName;
 use crate::paths;
-use crate::term::{self, Terminal};
+use crate::term::Terminal;
 
 use super::address::Address;
 use super::api::{Api, Credential, Origin};
 use super::error::ClientError;
+use super::output::Output;
+use super::project::{Chosen, Project};
+use super::targets::{self, Purpose, Selection};
+
+pub use super::project::{chosen_path, folder};
 
 /// What was typed before or beside the command's own arguments.
 pub struct Globals {
@@ -25,59 +30,17 @@ pub struct Globals {
     pub terminal: Terminal,
 }
 
-/// A configuration file, read.
-pub struct Project {
-    pub path: PathBuf,
-    pub target: Target,
-    pub environment: Environment,
-}
-
 /// An app on a server.
 pub struct Subject {
     pub app: AppName,
     pub api: Api,
+    pub output: Output,
+    /// The configuration protects it. The server knows better.
+    pub protected: bool,
     /// The command line's words that lead to the same app again.
     words: String,
     flags: String,
     program: String,
-}
-
-impl Project {
-    /// Reads the configuration that `--config` or the command's own word names, else the one of the
-    /// current directory. Its warnings are printed.
-    pub fn read(globals: &Globals, word: Option<&str>) -> Result<Self, ClientError> {
-        let given = chosen_path(globals, word)?;
-        Self::from_config(config::load(&config::find(given.as_deref())?)?, None)
-    }
-
-    /// The file's only target, or the one of the app `wanted`.
-    fn from_config(config: Config, wanted: Option<&AppName>) -> Result<Self, ClientError> {
-        let Config { path, mut targets, warnings, .. } = config;
-        let colour = Terminal::detect().colour;
-        warnings.iter().for_each(|warning| term::words(&warning.render(colour)));
-        targets.retain(|target| wanted.is_none_or(|name| target.spec.name == *name));
-        let target = targets.pop().filter(|_| targets.is_empty());
-        let target = target.ok_or_else(|| ClientError::NotOneApp { path: path.clone() })?;
-        let environment = Environment::new(folder(&path), &paths::client_config(), target.name.as_deref());
-        Ok(Self { path, target, environment })
-    }
-
-    /// The directory that the configuration lies in.
-    pub fn folder(&self) -> &Path {
-        folder(&self.path)
-    }
-}
-
-pub fn folder(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-pub fn chosen_path(globals: &Globals, word: Option<&str>) -> Result<Option<PathBuf>, ClientError> {
-    match (&globals.config, word) {
-        (Some(_), Some(word)) => Err(ClientError::GivenTwice { word: word.to_owned() }),
-        (Some(path), None) => Ok(Some(path.clone())),
-        (None, word) => Ok(word.map(PathBuf::from)),
-    }
 }
 
 /// Whether a word names a configuration; an app's name otherwise. A directory of the app's name that
@@ -91,29 +54,61 @@ pub fn names_a_file(word: &str) -> bool {
 }
 
 impl Subject {
-    /// The app that the command's own word (a configuration or an app's name) or `--config` leads to.
-    pub fn find(globals: &Globals, word: Option<&str>) -> Result<Self, ClientError> {
-        let Some(name) = word.filter(|word| !names_a_file(word)) else {
-            return Self::of(&Project::read(globals, word)?, globals, word);
+    /// The apps that the command's own word (a configuration or an app's name) or `--config` leads to,
+    /// and of them those that were selected. Never empty.
+    pub async fn find(globals: &Globals, word: Option<&str>, selection: &Selection, purpose: Purpose) -> Result<Vec<Self>, ClientError> {
+        let mut project = match word.filter(|word| !names_a_file(word)) {
+            None => Project::read(globals, word, selection, purpose)?,
+            Some(name) => match Project::nearby(globals, name, selection, purpose)? {
+                Some(project) => project,
+                None => return Ok(vec![Self::named(name.parse()?, globals)?]),
+            },
         };
-        let app: AppName = name.parse()?;
-        let project = nearby(globals).and_then(|config| Project::from_config(config, Some(&app)).ok());
-        Self::new(app, project.as_ref(), globals, word)
+        project.fetch_token_secrets(globals).await?;
+        project.targets.iter().map(|chosen| Self::of(&project, chosen, globals)).collect()
     }
 
-    /// The app that a configuration describes; `word` is what led to it, if anything was typed.
-    pub fn of(project: &Project, globals: &Globals, word: Option<&str>) -> Result<Self, ClientError> {
-        Self::new(project.target.spec.name.clone(), Some(project), globals, word)
+    /// The one app that a command is about that can be about one alone.
+    pub async fn find_one(globals: &Globals, word: Option<&str>, selection: &Selection) -> Result<Self, ClientError> {
+        let mut subjects = Self::find(globals, word, selection, Purpose::Look).await?;
+        match (subjects.pop(), subjects.is_empty()) {
+            (Some(subject), true) => Ok(subject),
+            _ => Err(ClientError::NotOneApp),
+        }
+    }
+
+    /// A chosen target of a project whose token can be looked up.
+    pub fn of(project: &Project, chosen: &Chosen, globals: &Globals) -> Result<Self, ClientError> {
+        let target = &chosen.target;
+        let words = project.word.as_ref().map(|word| format!(" {word}")).unwrap_or_default();
+        let mut known = Self::known(target.spec.name.clone(), api(globals, Some((project, chosen)))?, globals);
+        if project.has_others {
+            known.flags = format!(" -t {}{}", targets::label(target), known.flags);
+        }
+        if project.targets.len() > 1 {
+            let first = std::ptr::eq(chosen, &project.targets[0]);
+            known.output = Output::beside_others(targets::label(target).to_owned(), project.width(), first, globals.terminal);
+        }
+        Ok(Self { words, protected: target.spec.protected, ..known })
+    }
+
+    /// An app that no configuration here describes.
+    fn named(app: AppName, globals: &Globals) -> Result<Self, ClientError> {
+        let words = format!(" {app}");
+        Ok(Self { words, ..Self::known(app, api(globals, None)?, globals) })
     }
 
     /// An app that the server named.
     pub fn known(app: AppName, api: Api, globals: &Globals) -> Self {
-        Self { app, api, words: String::new(), flags: flags(globals), program: globals.program.clone() }
-    }
-
-    fn new(app: AppName, project: Option<&Project>, globals: &Globals, word: Option<&str>) -> Result<Self, ClientError> {
-        let words = word.map(|word| format!(" {word}")).unwrap_or_default();
-        Ok(Self { words, ..Self::known(app, api(globals, project)?, globals) })
+        Self {
+            app,
+            api,
+            output: Output::alone(globals.terminal),
+            protected: false,
+            words: String::new(),
+            flags: flags(globals),
+            program: globals.program.clone(),
+        }
     }
 
     /// A command line about the same app: `haloy logs my-app.yaml --server localhost`.
@@ -130,37 +125,43 @@ fn flags(globals: &Globals) -> String {
     config.unwrap_or_default() + &server.unwrap_or_default()
 }
 
-/// The configuration here, when there is a valid one; for commands that can do without.
-fn nearby(globals: &Globals) -> Option<Config> {
-    config::find(globals.config.as_deref()).and_then(|path| config::load(&path)).ok()
-}
-
 /// The server alone, for commands about no particular app. A configuration is used when there is one;
 /// one that cannot be used matters only to those who did not name a server.
-pub fn server(globals: &Globals) -> Result<Api, ClientError> {
-    let project = match Project::read(globals, None) {
-        Ok(project) => Some(project),
-        Err(ClientError::Config(ConfigError::NotFound { .. })) if globals.config.is_none() => None,
-        Err(_) if globals.config.is_none() && globals.server.is_some() => None,
+pub async fn server(globals: &Globals) -> Result<Api, ClientError> {
+    let mut project = match Project::whole(globals) {
+        Ok(project) => project,
+        Err(ClientError::Config(ConfigError::NotFound { .. })) if globals.config.is_none() => return api(globals, None),
+        Err(_) if globals.config.is_none() && globals.server.is_some() => return api(globals, None),
         Err(error) => return Err(error),
     };
-    api(globals, project.as_ref())
+    let mut hosts: BTreeSet<&str> = BTreeSet::new();
+    hosts.extend(project.targets.iter().filter_map(|chosen| chosen.target.server.as_deref()));
+    if hosts.len() > 1 && globals.server.is_none() {
+        return Err(ClientError::SeveralServers { hosts: hosts.into_iter().map(str::to_owned).collect() });
+    }
+    project.keep_speaker(globals.server.as_deref());
+    project.fetch_token_secrets(globals).await?;
+    api(globals, project.targets.first().map(|chosen| (&project, chosen)))
 }
 
-fn api(globals: &Globals, project: Option<&Project>) -> Result<Api, ClientError> {
+/// The server of an app, or of no particular one.
+fn api(globals: &Globals, from: Option<(&Project, &Chosen)>) -> Result<Api, ClientError> {
     let folder = paths::client_config();
     let servers = Servers::load(&folder)?;
-    let address = address(globals, project, &servers)?;
-    let project = project.filter(|project| speaks_for(project, &address));
-    let credential = credential(&address, project, &servers)?;
+    let address = address(globals, from.map(|(_, chosen)| &chosen.target), &servers)?;
+    let from = from.filter(|(_, chosen)| speaks_for(&chosen.target, &address));
+    let credential = match from {
+        Some((project, chosen)) => credential(&address, project, chosen, &servers)?,
+        None => added_token(&address, &servers)?,
+    };
     if credential.is_none() && !matches!(address, Address::Unix(_)) {
-        return Err(no_token(&address, project, &servers, &folder));
+        return Err(no_token(&address, from.map(|(project, _)| project), &servers, &folder));
     }
     Ok(Api::new(address, credential))
 }
 
-fn address(globals: &Globals, project: Option<&Project>, servers: &Servers) -> Result<Address, ClientError> {
-    if let Some(server) = globals.server.as_ref().or(project.and_then(|project| project.target.server.as_ref())) {
+fn address(globals: &Globals, target: Option<&Target>, servers: &Servers) -> Result<Address, ClientError> {
+    if let Some(server) = globals.server.as_ref().or(target.and_then(|target| target.server.as_ref())) {
         return Ok(server.parse()?);
     }
     let mut hosts: Vec<String> = servers.list().map(|server| server.name.to_string()).collect();
@@ -172,11 +173,9 @@ fn address(globals: &Globals, project: Option<&Project>, servers: &Servers) -> R
 }
 
 /// The token for a server: the file's, else the one that was added.
-fn credential(address: &Address, project: Option<&Project>, servers: &Servers) -> Result<Option<Credential>, ClientError> {
-    let Some(project) = project else { return added_token(address, servers) };
-    let token = project.target.resolve_token(&project.environment, &FetchedSecrets::default())?;
+fn credential(address: &Address, project: &Project, chosen: &Chosen, servers: &Servers) -> Result<Option<Credential>, ClientError> {
     let origin = Origin::Configuration(project.path.clone());
-    match token {
+    match chosen.target.resolve_token(&chosen.environment, &project.secrets)? {
         Some(token) => Ok(Some(Credential { token, origin })),
         None => added_token(address, servers),
     }
@@ -184,8 +183,8 @@ fn credential(address: &Address, project: Option<&Project>, servers: &Servers) -
 
 /// A token in a file belongs to the server that the file names: another one that `--server` names must
 /// never see it. A file that names none leaves it to the user whose token it is.
-fn speaks_for(project: &Project, address: &Address) -> bool {
-    project.target.server.as_ref().is_none_or(|server| server.parse::<Address>().is_ok_and(|own| own == *address))
+pub fn speaks_for(target: &Target, address: &Address) -> bool {
+    target.server.as_ref().is_none_or(|server| server.parse::<Address>().is_ok_and(|own| own == *address))
 }
 
 /// The token that `haloy server add` stored for a server, or that the environment has for it.

@@ -55,7 +55,7 @@ impl Version {
 
 /// `None` when no server is chosen. One that was asked for by `--server` must be usable.
 async fn server_version(globals: &Globals) -> Result<Option<ServerVersion>, super::error::ClientError> {
-    let api = match subject::server(globals) {
+    let api = match subject::server(globals).await {
         Ok(api) => api,
         Err(error) if globals.server.is_some() || globals.config.is_some() => return Err(error),
         Err(_) => return Ok(None),

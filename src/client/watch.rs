@@ -10,6 +10,7 @@ use crate::wire::{Event, EventKind, Failure, Job, JobId, Phase, routes};
 
 use super::api::Api;
 use super::error::ClientError;
+use super::interruption::Interruption;
 use super::patience::{Patience, in_words};
 use super::progress::Progress;
 
@@ -23,17 +24,23 @@ pub struct Verdict {
 
 /// Shows a job's events until its verdict; `None` when the user does not want to watch any longer
 /// (Ctrl-C). `attach` is the command that watches it again.
-pub async fn watch(api: &Api, job: JobId, progress: &mut Progress, attach: &str) -> Result<Option<Verdict>, ClientError> {
+pub async fn watch(
+    api: &Api,
+    job: JobId,
+    progress: &mut Progress<'_>,
+    attach: &str,
+    interruption: &Interruption,
+) -> Result<Option<Verdict>, ClientError> {
     let mut watcher = Watcher { api, job, progress, attach, last: None, failure: None };
     tokio::select! {
         verdict = watcher.until_the_end() => verdict.map(Some),
-        interrupt = tokio::signal::ctrl_c() => interrupt.map(|()| None).map_err(ClientError::Interrupt),
+        () = interruption.happens() => Ok(None),
     }
 }
 
 /// The job as the server describes it at its end. The verdict is known by now: a server that is away
 /// for a moment does not change it.
-pub async fn finished(api: &Api, job: JobId, progress: &mut Progress, attach: &str) -> Result<Job, ClientError> {
+pub async fn finished(api: &Api, job: JobId, progress: &mut Progress<'_>, attach: &str) -> Result<Job, ClientError> {
     let mut patience = Patience::new();
     let watcher = Watcher { api, job, progress, attach, last: None, failure: None };
     loop {
@@ -44,17 +51,17 @@ pub async fn finished(api: &Api, job: JobId, progress: &mut Progress, attach: &s
     }
 }
 
-struct Watcher<'a> {
+struct Watcher<'a, 'o> {
     api: &'a Api,
     job: JobId,
-    progress: &'a mut Progress,
+    progress: &'a mut Progress<'o>,
     attach: &'a str,
     /// Number of the last event that was seen.
     last: Option<u64>,
     failure: Option<Failure>,
 }
 
-impl Watcher<'_> {
+impl Watcher<'_, '_> {
     async fn until_the_end(&mut self) -> Result<Verdict, ClientError> {
         let mut patience = Patience::new();
         loop {

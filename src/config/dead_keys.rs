@@ -13,7 +13,7 @@ pub fn warn(root: &Field<'_>, spec: &AppSpec, findings: &mut Findings<'_>) {
         Probe::Standard | Probe::Http(_) => None,
     });
     let mut warn = |key: &str, why: &str| {
-        if let Some(field) = root.get(key) {
+        if let Some(field) = root.get(key).filter(|field| !findings.is_inherited(field)) {
             findings.warning(&field, format!("`{key}` does nothing {why}")).hint("leave it out");
         }
     };

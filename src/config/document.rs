@@ -9,7 +9,7 @@ use figment::value::{Dict, Empty, Map, Tag, Value};
 use figment::{Metadata, Profile, Provider};
 
 use super::error::ConfigError;
-use super::keys::{Key, Kind as ValueKind, Shape};
+use super::keys::{APP, Key, Kind as ValueKind, Shape};
 use super::mask;
 use super::mistake::Mistake;
 use super::source::{self, Format, Site, Source};
@@ -306,7 +306,12 @@ impl Lowering<'_> {
 /// Whether a value could be a secret: everything inside a private key that is not plainly something
 /// else, and lists and objects where others belong, because nobody knows what was meant.
 fn is_hidden(kind: &Kind, shape: &Shape, private: bool) -> bool {
-    let misplaced = matches!((kind, shape), (Kind::List(_), Shape::Object(_) | Shape::Names(_)) | (Kind::Map(_), Shape::List(_)));
+    let misplaced = match (kind, shape) {
+        (Kind::List(_), Shape::Object(_) | Shape::Names(_)) | (Kind::Map(_), Shape::List(_)) => true,
+        // `registry: you:password`
+        (Kind::Text(_) | Kind::Number { .. }, Shape::Object(_) | Shape::Names(_)) => shape.holds_private(),
+        _ => false,
+    };
     misplaced || private && !is_shown(kind, shape)
 }
 
@@ -325,6 +330,10 @@ fn is_shown(kind: &Kind, shape: &Shape) -> bool {
 }
 
 fn key_hint(written: &str, meant: Option<&Key>, keys: &[&Key]) -> String {
+    let of_target = keys.iter().any(|key| key.name == "image_key");
+    if of_target && APP.keys().any(|key| key.is_written(written)) {
+        return format!("`{written}` stands at the root of the file, once for all targets");
+    }
     let in_camel_case = written.contains(|c: char| c.is_ascii_uppercase()) && !written.contains('_');
     match meant {
         Some(key) if in_camel_case => format!("did you mean `{}`?", camel_case(key.name)),

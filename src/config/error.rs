@@ -55,6 +55,28 @@ impl ConfigError {
         Self::Invalid { mistakes: mistakes.into_iter().map(Mistake::placed).collect(), total }
     }
 
+    /// Both of them, when both are mistakes in a file: what two targets of it have in common is told once.
+    /// Else the first.
+    pub fn and(self, other: Self) -> Self {
+        let (mut mistakes, mut total, more, of_more) = match (self, other) {
+            (Self::Invalid { mistakes, total }, Self::Invalid { mistakes: more, total: of_more }) => (mistakes, total, more, of_more),
+            (first, _) => return first,
+        };
+        let known =
+            |mistakes: &[Mistake], new: &Mistake| mistakes.iter().any(|old| old.start() == new.start() && old.message == new.message);
+        total += of_more;
+        for mistake in more {
+            if known(&mistakes, &mistake) {
+                total -= 1;
+            } else {
+                mistakes.push(mistake);
+            }
+        }
+        mistakes.sort_by_key(Mistake::start);
+        mistakes.truncate(SHOWN);
+        Self::Invalid { mistakes, total }
+    }
+
     /// The mistakes in the file, for `--json`; empty when the file could not be read at all.
     pub fn mistakes(&self) -> Vec<Mistake> {
         match self {

@@ -72,6 +72,12 @@ impl<'a> Findings<'a> {
         kind == Some(OriginKind::Key)
     }
 
+    /// A target has the value from the root of the file: other targets may need it.
+    pub fn is_inherited(&self, field: &Field<'_>) -> bool {
+        let Some(scope) = self.target.as_ref().filter(|scope| !scope.at.is_empty()) else { return false };
+        scope.origins.get(&field.path).is_some_and(|origin| !origin.path.starts_with(&scope.at))
+    }
+
     /// Where a field's key begins, to sort by.
     pub fn key_start(&self, field: &Field<'_>) -> usize {
         self.place(field).map_or(0, |place| place.key.as_ref().unwrap_or(&place.value).start)

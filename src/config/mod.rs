@@ -20,6 +20,7 @@
 
 mod app;
 mod build;
+mod build_files;
 pub mod client;
 mod command_words;
 mod container;
@@ -101,4 +102,11 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
     let document = Document::read(path, &keys::APP)?;
     let App { targets, secret_providers, global_pre_deploy, global_post_deploy, warnings } = app::read(&document)?;
     Ok(Config { path: path.to_owned(), targets, secret_providers, global_pre_deploy, global_post_deploy, warnings })
+}
+
+impl Config {
+    /// Looks beside the file for what images are built from; warnings about what is not there.
+    pub fn missing_files(&self) -> Vec<Mistake> {
+        build_files::check(&self.path, &self.targets)
+    }
 }

@@ -20,9 +20,11 @@ pub fn read(field: &Field<'_>, least: u64, findings: &mut Findings<'_>) -> Optio
         return None;
     };
     if bytes < least {
-        let message = format!("`{}` must be at least {}, not {bytes} bytes", field.path, shown(least));
+        let found = if bytes == 1 { "1 byte".to_owned() } else { format!("{bytes} bytes") };
+        let message = format!("`{}` must be at least {}, not {found}", field.path, shown(least));
         let mistake = findings.mistake(field, message);
-        if written.bytes().all(|b| b.is_ascii_digit()) && bytes > 0 {
+        let in_megabytes = parse(&format!("{written}m")).is_some_and(|bytes| bytes >= least);
+        if written.bytes().all(|b| b.is_ascii_digit()) && bytes > 0 && in_megabytes {
             mistake.hint(format!("did you mean `{written}m`?"));
         }
         return None;

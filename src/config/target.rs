@@ -107,6 +107,9 @@ impl Target {
 /// Reads the keys of one target after inheritance.
 pub fn read(root: &Field<'_>, name: Option<String>, providers: &SecretProviders, findings: &mut Findings<'_>) -> Option<Target> {
     let mut target = Object::new(root, findings);
+    // What these two say was done when the layers were laid; here they are checked alone.
+    target.choice("preset", &[("database", ()), ("service", ())]);
+    target.boolean("env_merge");
     let env = target.all("env", |field, findings| env::read(field, providers, findings));
     let server = target.read("server", read_server);
     let pre_deploy = target.all("pre_deploy", read_commands);

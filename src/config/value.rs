@@ -82,7 +82,11 @@ pub fn read_variable(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<S
 pub fn read_written(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<SourcedValue> {
     let written = findings.written(field).filter(|_| field.is_bare());
     let Some(text) = field.text().or(written) else {
-        findings.wrong_kind(field, "a string").hint("an empty value is written `\"\"`");
+        let is_empty = field.is_empty();
+        let mistake = findings.wrong_kind(field, "a string");
+        if is_empty {
+            mistake.hint("an empty value is written `\"\"`");
+        }
         return None;
     };
     if text.contains('\0') {

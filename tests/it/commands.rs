@@ -242,7 +242,7 @@ fn stop_start_and_restart() {
         assert_eq!(api.received_on(&line).len(), 2);
     }
     let bodies: Vec<Value> = api.received_on("POST /v1/apps/shop/stop").into_iter().map(|request| request.body).collect();
-    assert_eq!(bodies[0], json!({ "remove_containers": false, "remove_volumes": false }));
+    assert_eq!(bodies[0], json!({ "remove_containers": false, "remove_volumes": false, "include_protected": false }));
     assert_eq!(api.received_on("POST /v1/apps/shop/restart")[0].body, Value::Null, "no body at all");
 }
 
@@ -258,7 +258,10 @@ fn volumes_are_removed_only_when_confirmed() {
     let bodies: Vec<Value> = api.received_on("POST /v1/apps/shop/stop").into_iter().map(|request| request.body).collect();
     assert_eq!(
         bodies,
-        [json!({ "remove_containers": true, "remove_volumes": true }), json!({ "remove_containers": true, "remove_volumes": false })]
+        [
+            json!({ "remove_containers": true, "remove_volumes": true, "include_protected": false }),
+            json!({ "remove_containers": true, "remove_volumes": false, "include_protected": false }),
+        ]
     );
 }
 

@@ -75,7 +75,7 @@ fn help_shows_all_programs_and_examples() {
         has(&home.haloy(&["help", command]).ok(), &[&format!("Usage: haloy {command}"), "Examples:"]);
     }
     let deploy = home.haloy(&["deploy", "-h"]).ok();
-    has(&deploy, &["-c, --config <PATH>", "--no-logs", "--detach", "-s, --server <SERVER>", "--json"]);
+    has(&deploy, &["-t, --targets <NAME,…>", "--no-logs", "--detach", "--json", "-c, --config <PATH>", "-s, --server <SERVER>"]);
     for command in ["completion", "server", "daemon"] {
         let text = home.haloy(&["help", command]).ok();
         assert!(!text.contains("--config <") && !text.contains("--server <"), "they mean nothing there: {text}");

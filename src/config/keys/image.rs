@@ -117,7 +117,7 @@ pub const FROM: Shape = Shape::Object(&[&[
 
 /// `source` of the first generation: where the image comes from.
 pub const SOURCE: Shape = Shape::Object(&[&[
-    key("image", IMAGE, "The image.").superseded("`image`"),
+    key("image", IMAGE, "The image."),
     key(
         "dockerfile",
         Shape::Object(&[&[

@@ -147,6 +147,16 @@ impl Shape {
         groups.iter().flat_map(|group| group.iter())
     }
 
+    /// Whether something below may be a secret.
+    pub fn holds_private(&self) -> bool {
+        match self {
+            Self::Object(_) => self.keys().any(|key| key.private || key.shape.holds_private()),
+            Self::List(inner) | Self::Names(inner) => inner.holds_private(),
+            Self::Either(ways) => ways.iter().any(Self::holds_private),
+            Self::Value(_) | Self::Variable { .. } => false,
+        }
+    }
+
     /// Of several ways to write a value the one that a node is written in.
     pub fn of(&'static self, kind: &tree::Kind) -> &'static Self {
         let Self::Either(ways) = self else { return self };

@@ -182,7 +182,7 @@ apps:
 fn what_cannot_be_inherited_is_explained() {
     for (text, wanted) in [
         ("targets: [a, b]\n", "`targets` must be an object, not a list"),
-        ("targets:\n  a: 5\n", "`targets.a` must be an object, not a number (`5`)"),
+        ("targets:\n  a: 5\n", "`targets.a` must be an object, not a number"),
         ("apps: [{name: a}]\ntargets: {b: {}}\n", "`targets` and `apps` exclude each other"),
         ("images: {web: 'a:1'}\ntargets:\n  t: {image_key: wbe}\n", "did you mean `web`?"),
         ("targets:\n  t: {image_key: web}\n", "`images` has no `web`"),

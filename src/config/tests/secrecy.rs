@@ -119,7 +119,7 @@ fn leak<'s>(shown: &str, secret: &'s str) -> Option<&'s str> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn masked_output_never_holds_a_byte_of_a_secret(

@@ -19,24 +19,38 @@ fn examples() -> Vec<PathBuf> {
     paths
 }
 
-fn read_app(path: &Path) -> App {
+pub fn read_app(path: &Path) -> App {
     let text = source::read(path).expect("a text");
     let name = Path::new(path.file_name().expect("a file"));
     let read = || app::read(&Document::parse(name, Format::of(path)?, &text, &keys::APP)?);
-    read().unwrap_or_else(|error| panic!("{}", plain(&error)))
+    read().unwrap_or_else(|error| panic!("{}:\n{}", path.display(), plain(&error)))
 }
 
 /// All that a file means, without values that may be secrets.
-fn resolved(app: &App) -> Value {
+pub fn resolved(app: &App) -> Value {
     let warnings: Vec<String> = app.warnings.iter().map(|warning| warning.render(false)).collect();
     let targets: Vec<Value> = app.targets.iter().map(resolved_target).collect();
-    json!({
+    let mut value = json!({
         "targets": targets,
         "secret_providers": format!("{:?}", app.secret_providers),
         "global_pre_deploy": app.global_pre_deploy,
         "global_post_deploy": app.global_post_deploy,
-        "warnings": warnings,
-    })
+        "warnings": warnings.iter().map(|warning| warning.lines().collect()).collect::<Vec<Vec<&str>>>(),
+    });
+    prune(&mut value);
+    value
+}
+
+/// Leaves out what is absent: what remains can be read by a person.
+fn prune(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(prune),
+        Value::Object(entries) => {
+            entries.values_mut().for_each(prune);
+            entries.retain(|_, value| !value.is_null() && *value != json!([]) && *value != json!({}) && *value != json!(false));
+        }
+        _ => {}
+    }
 }
 
 #[test]

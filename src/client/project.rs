@@ -1,0 +1,141 @@
+//! A configuration file and the targets of it that a command is about.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::secrets::{FetchedSecrets, SecretProviders};
+use crate::config::{self, Config, Environment, Target};
+use crate::paths;
+use crate::term::{self, Terminal};
+
+use super::address::Address;
+use super::error::ClientError;
+use super::subject::{self, Globals};
+use super::targets::{self, Purpose, Selection};
+
+/// A configuration file, read.
+pub struct Project {
+    pub path: PathBuf,
+    /// In the order of the file; never empty.
+    pub targets: Vec<Chosen>,
+    /// The same words could have led to other targets of the file.
+    pub has_others: bool,
+    /// What was typed to lead here, if anything was.
+    pub word: Option<String>,
+    /// What was fetched so far.
+    pub secrets: FetchedSecrets,
+    pub secret_providers: SecretProviders,
+    pub global_pre_deploy: Vec<String>,
+    pub global_post_deploy: Vec<String>,
+}
+
+/// A target that the command is about, and where its values are looked up.
+pub struct Chosen {
+    pub target: Target,
+    pub environment: Environment,
+}
+
+impl Project {
+    /// Reads the configuration that `--config` or the command's own word names, else the one of the
+    /// current directory, and chooses among its targets. Its warnings are printed.
+    pub fn read(globals: &Globals, word: Option<&str>, selection: &Selection, purpose: Purpose) -> Result<Self, ClientError> {
+        let chosen = Self::choose(load(globals, word)?, globals, selection, purpose)?;
+        Ok(Self { word: word.map(str::to_owned), ..chosen })
+    }
+
+    /// The same with all targets, for commands that are about none of them.
+    pub fn whole(globals: &Globals) -> Result<Self, ClientError> {
+        let config = load(globals, None)?;
+        warn(&config);
+        Ok(Self::with_all(config))
+    }
+
+    /// The targets that are called `name` or whose app is, of the configuration here; `None` when there
+    /// is no such configuration: an app needs none to be on a server.
+    pub fn nearby(globals: &Globals, name: &str, selection: &Selection, purpose: Purpose) -> Result<Option<Self>, ClientError> {
+        let found = config::find(globals.config.as_deref()).and_then(|path| config::load(&path)).ok();
+        let Some(mut config) = found.filter(|config| config.targets.iter().any(|target| targets::is_called(target, name))) else {
+            return if selection.is_given() { Err(ClientError::NothingToChoose { app: name.to_owned() }) } else { Ok(None) };
+        };
+        let is_app = config.targets.iter().any(|target| target.spec.name.as_str() == name);
+        config.targets.retain(|target| if is_app { target.spec.name.as_str() == name } else { targets::is_called(target, name) });
+        if let Some(server) = &globals.server
+            && !selection.is_given()
+        {
+            // The app is chosen by its name and its server; the file only knows the token.
+            let address: Address = server.parse()?;
+            config.targets.retain(|target| subject::speaks_for(target, &address));
+            config.targets.truncate(1);
+            if config.targets.is_empty() {
+                return Ok(None);
+            }
+        }
+        let chosen = Self::choose(config, globals, selection, purpose)?;
+        Ok(Some(Self { word: Some(name.to_owned()), ..chosen }))
+    }
+
+    fn choose(mut config: Config, globals: &Globals, selection: &Selection, purpose: Purpose) -> Result<Self, ClientError> {
+        warn(&config);
+        let has_others = config.targets.len() > 1;
+        config.targets = selection.choose(config.targets, &config.path, purpose, globals.terminal)?;
+        Ok(Self { has_others, ..Self::with_all(config) })
+    }
+
+    fn with_all(config: Config) -> Self {
+        let Config { path, targets, secret_providers, global_pre_deploy, global_post_deploy, .. } = config;
+        let environment = |target: &Target| Environment::new(folder(&path), &paths::client_config(), target.name.as_deref());
+        let targets: Vec<Chosen> = targets.into_iter().map(|target| Chosen { environment: environment(&target), target }).collect();
+        let (word, secrets) = (None, FetchedSecrets::default());
+        Self { path, has_others: false, word, secrets, targets, secret_providers, global_pre_deploy, global_post_deploy }
+    }
+
+    /// The directory that the configuration lies in.
+    pub fn folder(&self) -> &Path {
+        folder(&self.path)
+    }
+
+    /// Length of the longest name among the targets, in characters.
+    pub fn width(&self) -> usize {
+        self.targets.iter().map(|chosen| targets::label(&chosen.target).chars().count()).max().unwrap_or_default()
+    }
+
+    /// Keeps the one target that may have a token for `server`: the first when none is named, and perhaps none.
+    pub fn keep_speaker(&mut self, server: Option<&str>) {
+        if let Some(server) = server {
+            let address: Option<Address> = server.parse().ok();
+            self.targets.retain(|chosen| address.as_ref().is_some_and(|address| subject::speaks_for(&chosen.target, address)));
+        }
+        self.targets.truncate(1);
+    }
+
+    /// Fetches what the API tokens of the targets need from secret providers.
+    pub async fn fetch_token_secrets(&mut self, _globals: &Globals) -> Result<(), ClientError> {
+        Ok(())
+    }
+
+    /// Fetches what a deploy of the targets needs from secret providers.
+    pub async fn fetch_secrets(&mut self, _globals: &Globals) -> Result<(), ClientError> {
+        Ok(())
+    }
+}
+
+fn load(globals: &Globals, word: Option<&str>) -> Result<Config, ClientError> {
+    let given = chosen_path(globals, word)?;
+    Ok(config::load(&config::find(given.as_deref())?)?)
+}
+
+fn warn(config: &Config) {
+    let colour = Terminal::detect().colour;
+    config.warnings.iter().for_each(|warning| term::words(&warning.render(colour)));
+}
+
+pub fn folder(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+pub fn chosen_path(globals: &Globals, word: Option<&str>) -> Result<Option<PathBuf>, ClientError> {
+    match (&globals.config, word) {
+        (Some(_), Some(word)) => Err(ClientError::GivenTwice { word: word.to_owned() }),
+        (Some(path), None) => Ok(Some(path.clone())),
+        (None, word) => Ok(word.map(PathBuf::from)),
+    }
+}

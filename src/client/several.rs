@@ -1,0 +1,62 @@
+//! The same command for several apps, one after the other.
+
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+use crate::error::{FAILED, MISUSE, Report as _, chain, render};
+use crate::term;
+
+use super::Outcome;
+use super::change::INTERRUPTED;
+use super::error::ClientError;
+use super::output::Output;
+use super::subject::Subject;
+
+/// Acts on each of `subjects`, in their order. An app alone is as if there were no others; of several
+/// each has its turn whatever became of those before, until the user leaves. With `json` their values
+/// are printed as one list.
+pub async fn in_order(subjects: &[Subject], json: bool, act: impl AsyncFn(&Subject) -> Outcome) -> Outcome {
+    if let [subject] = subjects {
+        return act(subject).await;
+    }
+    let mut end = 0;
+    for (index, subject) in subjects.iter().enumerate() {
+        let code = match act(subject).await {
+            Ok(code) => code,
+            Err(error) => told(&subject.output, &error, json),
+        };
+        if code == ExitCode::from(INTERRUPTED) {
+            let rest: Vec<&str> = subjects[index + 1..].iter().filter_map(|subject| subject.output.target()).collect();
+            if !rest.is_empty() {
+                term::words(&format!("nothing was asked for {}", rest.join(", ")));
+            }
+            end = INTERRUPTED;
+            break;
+        }
+        if code == ExitCode::from(MISUSE) {
+            end = end.max(MISUSE);
+        } else if code != ExitCode::SUCCESS {
+            end = FAILED;
+        }
+    }
+    if json {
+        print(subjects.iter().map(|subject| &subject.output));
+    }
+    Ok(ExitCode::from(end))
+}
+
+/// Tells what went wrong with one of several, in words and as its JSON value unless it has one.
+pub fn told(output: &Output, error: &ClientError, json: bool) -> ExitCode {
+    output.words(&render(error));
+    if json && !error.follows_data() {
+        output.json(&serde_json::json!({ "error": chain(error), "hint": error.hint(), "exit_code": error.exit_code() }));
+    }
+    ExitCode::from(error.exit_code())
+}
+
+/// The values that were kept, as one list.
+pub fn print<'a>(outputs: impl Iterator<Item = &'a Output>) {
+    let values: Vec<Value> = outputs.filter_map(Output::kept).collect();
+    term::json(&values);
+}
