@@ -268,8 +268,6 @@ impl Report for ClientError {
             }
             Self::NotOneApp => "choose it with `--targets NAME`".to_owned(),
             Self::Protected { .. } => "add `--include-protected` if you mean it".to_owned(),
-            Self::Key(error) => return error.hint(),
-            Self::Init(error) => return error.hint(),
             Self::NoServer => {
                 "write `server: HOST` into the configuration, pass `--server HOST` or run `haloy server add HOST --token-stdin`".to_owned()
             }
