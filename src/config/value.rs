@@ -147,7 +147,7 @@ fn read_typed(object: &Field<'_>, kind: &Field<'_>, providers: &SecretProviders,
 
 impl SourcedValue {
     fn new(source: ValueSource, field: &Field<'_>, findings: &Findings<'_>) -> Self {
-        Self { source, site: findings.site(field), key: field.path.clone(), hidden: findings.is_hidden(field) }
+        Self { source, site: findings.site(field), key: findings.document_path(&field.path), hidden: findings.is_hidden(field) }
     }
 
     /// What a secret provider must be asked for.
