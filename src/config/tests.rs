@@ -2,6 +2,7 @@
 //! `tests/fixtures/config`.
 
 mod every_key;
+mod limits;
 mod properties;
 mod sameness;
 mod secrecy;
