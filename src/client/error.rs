@@ -11,9 +11,9 @@ use crate::wire::{Code, JobId, Problem};
 
 use super::address::Address;
 use super::api::Origin;
-use super::config::UnknownTarget;
-use super::init::InitError;
 use super::change::INTERRUPTED;
+use super::init::InitError;
+use super::secrets::SecretError;
 use super::sse::SseError;
 use super::targets;
 
@@ -33,7 +33,7 @@ pub enum ClientError {
     #[error(transparent)]
     Init(#[from] InitError),
     #[error(transparent)]
-    Target(#[from] UnknownTarget),
+    Secrets(#[from] SecretError),
     #[error("`{word}` must come first: `{program} {word} …`")]
     Misplaced { word: &'static str, program: String },
     #[error("`{word}` is not a job number")]
@@ -247,7 +247,7 @@ impl Report for ClientError {
             Self::Config(error) => return error.hint(),
             Self::Key(error) => return error.hint(),
             Self::Init(error) => return error.hint(),
-            Self::Target(error) => return error.hint(),
+            Self::Secrets(error) => return error.hint(),
             Self::SeveralTargets { .. } => "choose with `--targets NAME`, or take them all with `--all`".to_owned(),
             Self::UnknownTargets { known, meant, .. } => {
                 let meant = meant.as_ref().map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
@@ -304,7 +304,7 @@ impl Report for ClientError {
             Self::Config(error) => error.exit_code(),
             Self::Key(error) => error.exit_code(),
             Self::Init(error) => error.exit_code(),
-            Self::Target(error) => error.exit_code(),
+            Self::Secrets(error) => error.exit_code(),
             Self::Name(_) | Self::Misplaced { .. } | Self::JobNumber { .. } | Self::GivenTwice { .. } | Self::NotOneApp => MISUSE,
             Self::SeveralTargets { .. } | Self::UnknownTargets { .. } | Self::AllProtected { .. } | Self::NoTargetChosen => MISUSE,
             Self::NothingToChoose { .. } | Self::Protected { .. } => MISUSE,
@@ -319,6 +319,7 @@ impl Report for ClientError {
     fn report(&self) -> Option<String> {
         match self {
             Self::Config(error) => error.report(),
+            Self::Secrets(error) => error.report(),
             Self::Job { report } => Some(report.clone()),
             _ => None,
         }

@@ -10,7 +10,7 @@ use super::value::{self, SourcedValue};
 use crate::names::is_env_name;
 
 /// What is written about a build, nothing of it looked up or looked at yet.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Build {
     /// The directory that the build sees; the one of the configuration file when absent.
     pub context: Option<BuildPath>,
@@ -52,9 +52,10 @@ pub enum ArgValue {
 }
 
 /// Where a built image goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Push {
     /// Straight to the server that runs it.
+    #[default]
     Server,
     /// To the image's registry.
     Registry,
@@ -84,20 +85,11 @@ impl Build {
     }
 }
 
-/// The keys of `build_config`, before it is known what the image's other keys make of them.
+/// `build_config`, before it is known what the image's other keys make of it.
 #[derive(Default)]
 pub struct Written {
-    context: Option<BuildPath>,
-    dockerfile: Option<BuildPath>,
-    platform: Option<String>,
-    args: Vec<BuildArg>,
+    build: Build,
     push: Option<Push>,
-    target: Option<String>,
-    cache_from: Vec<String>,
-    cache_to: Vec<String>,
-    ssh: Vec<String>,
-    flags: Vec<String>,
-    on: Option<BuildsOn>,
 }
 
 /// The key `build_config`.
@@ -107,63 +99,36 @@ pub fn read(field: &Field<'_>, providers: &SecretProviders, findings: &mut Findi
         return None;
     }
     let mut config = Object::new(field, findings);
-    Some(Written {
+    let push = config.choice("push", &[("server", Push::Server), ("registry", Push::Registry)]);
+    let build = Build {
         context: config.read("context", read_path),
         dockerfile: config.read("dockerfile", read_path),
         platform: config.read("platform", read_platform),
         args: config.all("args", |args, findings| read_args(args, providers, findings)),
-        push: config.choice("push", &[("server", Push::Server), ("registry", Push::Registry)]),
+        push: Push::default(),
         target: config.literal("target"),
         cache_from: config.literals("cache_from"),
         cache_to: config.literals("cache_to"),
         ssh: config.literals("ssh"),
         flags: config.literals("flags"),
-        on: config.choice("on", &[("client", BuildsOn::Client), ("server", BuildsOn::Server)]),
-    })
+        on: config.choice("on", &[("client", BuildsOn::Client), ("server", BuildsOn::Server)]).unwrap_or_default(),
+    };
+    Some(Written { build, push })
 }
 
-/// `source.dockerfile` of the first generation.
-pub fn read_dockerfile(field: Option<&Field<'_>>, findings: &mut Findings<'_>) -> Option<Written> {
-    let field = field?;
-    if !field.is_object() {
-        findings.wrong_kind(field, "an object").hint("write `image: {build_config: {dockerfile: …}}` in its place");
-        return None;
-    }
-    let mut dockerfile = Object::new(field, findings);
-    let (context, path) = (dockerfile.read("build_context", read_path), dockerfile.read("path", read_path));
-    let args = dockerfile.all("build_args", |args, findings| {
-        if !args.is_object() {
-            findings.wrong_kind(args, "an object").hint("write `NAME: value` below it");
+impl Written {
+    /// A build with its last word on where the image goes. `image` is the object that all of it belongs to.
+    pub fn decide(self, has_registry: bool, image: &Field<'_>, findings: &mut Findings<'_>) -> Build {
+        if let (Some(Push::Registry), false) = (self.push, has_registry)
+            && let Some(push) = image.get("build_config").and_then(|config| config.get("push"))
+        {
+            findings
+                .mistake(&push, "the image cannot be pushed to its registry: `image.registry` does not say how to log in")
+                .hint("write `registry:` with `username` and `password` below `image`, or `push: server`");
         }
-        args.entries().iter().filter_map(|(name, value)| read_named_arg(name, value, findings)).collect()
-    });
-    Some(Written { context, dockerfile: path, args, ..Written::default() })
-}
-
-/// A build with its last word on where the image goes. `object` holds the key that a mistake points at.
-pub fn decide(written: Option<Written>, has_registry: bool, object: &Field<'_>, findings: &mut Findings<'_>) -> Option<Build> {
-    let written = written?;
-    if let (Some(Push::Registry), false) = (written.push, has_registry)
-        && let Some(push) = object.get("build_config").and_then(|config| config.get("push"))
-    {
-        findings
-            .mistake(&push, "the image cannot be pushed to its registry: `image.registry` does not say how to log in")
-            .hint("write `registry:` with `username` and `password` below `image`, or `push: server`");
+        let push = if has_registry { Push::Registry } else { Push::Server };
+        Build { push: self.push.unwrap_or(push), ..self.build }
     }
-    let push = written.push.unwrap_or(if has_registry { Push::Registry } else { Push::Server });
-    Some(Build {
-        context: written.context,
-        dockerfile: written.dockerfile,
-        platform: written.platform,
-        args: written.args,
-        push,
-        target: written.target,
-        cache_from: written.cache_from,
-        cache_to: written.cache_to,
-        ssh: written.ssh,
-        flags: written.flags,
-        on: written.on.unwrap_or_default(),
-    })
 }
 
 fn read_path(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<BuildPath> {
@@ -230,13 +195,4 @@ fn read_arg_name(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Strin
         return None;
     }
     Some(name.to_owned())
-}
-
-fn read_named_arg(name: &str, field: &Field<'_>, findings: &mut Findings<'_>) -> Option<BuildArg> {
-    if !is_env_name(name) {
-        findings.mistake(field, "the argument's name is not valid: it has letters, digits and `_`, and does not begin with a digit");
-        return None;
-    }
-    let value = value::read_written(field, findings)?;
-    Some(BuildArg { name: name.to_owned(), value: ArgValue::Sourced(value) })
 }

@@ -1,4 +1,5 @@
-//! Warnings for keys that do nothing because of other keys.
+//! Warnings for keys that do nothing because of other keys. What a target has from the root of the file may be
+//! meant for the other targets, and is passed over.
 
 use super::field::Field;
 use super::findings::Findings;
@@ -6,7 +7,9 @@ use crate::wire::{AppSpec, Naming, Probe, Strategy, Tls};
 
 /// Warns of the keys of one target after everything is read.
 pub fn warn(root: &Field<'_>, spec: &AppSpec, findings: &mut Findings<'_>) {
-    let checks_by = spec.health_check.as_ref().and_then(|check| match check.probe {
+    let path = spec.health_check_path.as_deref();
+    let checks_by = spec.health_check.as_ref().and_then(|check| match &check.probe {
+        Probe::Http(probe) if path != Some(&probe.path) => Some("`health_check.path`"),
         Probe::Tcp { .. } => Some("`health_check.tcp`"),
         Probe::Command(_) => Some("`health_check.command`"),
         Probe::None => Some("`health_check.none`"),

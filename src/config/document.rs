@@ -255,7 +255,7 @@ impl Lowering<'_> {
             self.secrets.push(written.span.clone());
         }
         let is_list = matches!(node.kind, Kind::List(_) | Kind::Map(_));
-        if private || !quotable || is_list || meant.is_none_or(|key| key.private) {
+        if private || !quotable || is_list || keys.iter().any(|key| key.private && key.required) || meant.is_none_or(|key| key.private) {
             self.hide(node);
         }
         if let Some(key) = meant.or_else(|| keys.first().copied().filter(|_| keys.len() == 1)) {

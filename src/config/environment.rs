@@ -147,6 +147,22 @@ mod tests {
     }
 
     #[test]
+    fn the_files_of_a_target_win_over_those_for_all() {
+        let project = tempfile::tempdir().expect("temporary directory");
+        let client = tempfile::tempdir().expect("temporary directory");
+        let write = |path: PathBuf, text: &str| std::fs::write(path, text).expect("write");
+        write(project.path().join(".env.east"), "PATH=/nowhere\nHALOY_TEST_A=east\n");
+        write(project.path().join(".env.west"), "HALOY_TEST_B=west\n");
+        write(project.path().join(".env"), "HALOY_TEST_A=all\nHALOY_TEST_B=all\nHALOY_TEST_C=all\n");
+        write(client.path().join(".env"), "HALOY_TEST_C=client\nHALOY_TEST_D=client\n");
+        let environment = Environment::new(project.path(), client.path(), Some("east"));
+        let get = |key: &str| environment.get(key).expect("the files are fine").map(|value| value.expose().to_owned());
+        assert_eq!(get("PATH"), std::env::var("PATH").ok(), "the process wins");
+        let found = ["A", "B", "C", "D", "E"].map(|letter| get(&format!("HALOY_TEST_{letter}")));
+        assert_eq!(found, [Some("east"), Some("all"), Some("all"), Some("client"), None].map(|value| value.map(str::to_owned)));
+    }
+
+    #[test]
     fn an_unreadable_line_is_an_error_without_its_text_when_a_value_is_needed() {
         let project = tempfile::tempdir().expect("temporary directory");
         std::fs::write(project.path().join(".env"), "A=1\nTOKEN=hunter2 hunter3\n").expect("write");

@@ -62,6 +62,12 @@ impl<'a> Findings<'a> {
         }
     }
 
+    /// Whether a target has the value from the root of the file.
+    pub fn is_inherited(&self, field: &Field<'_>) -> bool {
+        let Some(scope) = self.target.as_ref().filter(|scope| !scope.at.is_empty()) else { return false };
+        !self.document_path(&field.path).strip_prefix(&scope.at).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    }
+
     fn place(&self, field: &Field<'_>) -> Option<&'a Place> {
         self.document.place(&self.document_path(&field.path))
     }
@@ -70,12 +76,6 @@ impl<'a> Findings<'a> {
     fn is_key(&self, path: &str) -> bool {
         let kind = self.target.as_ref().and_then(|scope| scope.origins.get(path)).map(|origin| origin.kind);
         kind == Some(OriginKind::Key)
-    }
-
-    /// A target has the value from the root of the file: other targets may need it.
-    pub fn is_inherited(&self, field: &Field<'_>) -> bool {
-        let Some(scope) = self.target.as_ref().filter(|scope| !scope.at.is_empty()) else { return false };
-        scope.origins.get(&field.path).is_some_and(|origin| !origin.path.starts_with(&scope.at))
     }
 
     /// Where a field's key begins, to sort by.

@@ -62,11 +62,6 @@ fn read_probe(check: &mut Object<'_, '_, '_>, app_path: Option<&str>) -> Option<
     let status = check.read("status", read_status);
     let port = check.number("port", PORT).and_then(|n| u16::try_from(n).ok()).and_then(NonZeroU16::new);
     refuse_mixture(check, tcp, none)?;
-    if let (Some(field), Some(path), Some(app_path)) = (check.get("path"), &path, app_path)
-        && path != app_path
-    {
-        check.findings.mistake(&field, "`health_check.path` and `health_check_path` name two paths").hint("keep one of them");
-    }
     let is_http = port.is_some() || HTTP.iter().any(|key| check.get(key).is_some());
     Some(match command {
         Some(words) => Probe::Command(words),

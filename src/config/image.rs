@@ -54,7 +54,7 @@ pub struct Read {
     pub image: Image,
 }
 
-/// `image`, or `source` of the first generation; without either the app's Dockerfile is built.
+/// The key `image`; without it the app's Dockerfile is built.
 pub fn read(root: &Field<'_>, app: Option<&AppName>, providers: &SecretProviders, findings: &mut Findings<'_>) -> Option<Read> {
     if root.named("image").is_some_and(|field| field.is_empty()) {
         findings.missing(
@@ -64,22 +64,8 @@ pub fn read(root: &Field<'_>, app: Option<&AppName>, providers: &SecretProviders
         );
         return None;
     }
-    let field = root.get("image");
-    let source = root.get("source");
-    if let (Some(_), Some(source)) = (&field, &source) {
-        findings.note(source, "`source` does nothing beside `image`").hint("leave it out");
-    }
-    let source = source.filter(|_| field.is_none());
-    if let Some(source) = source.as_ref().filter(|source| !source.is_object()) {
-        findings.wrong_kind(source, "an object").hint("write `image: ghcr.io/you/app:1.0` in its place");
-        return None;
-    }
-    let dockerfile = source.as_ref().and_then(|source| source.get("dockerfile"));
-    let field = field.or_else(|| source.as_ref()?.get("image"));
-    let written = build::read_dockerfile(dockerfile.as_ref(), findings);
-    let Some(field) = field else {
-        let build = build::decide(Some(written.unwrap_or_default()), false, root, findings);
-        let image = Image { build, registry: None, history: read_history(None, root, findings)? };
+    let Some(field) = root.get("image") else {
+        let image = Image { build: Some(Build::default()), registry: None, history: History::default() };
         return Some(Read { reference: named_like(app?)?, pull_policy: PullPolicy::default(), image });
     };
     if field.items().is_some() {
@@ -87,7 +73,7 @@ pub fn read(root: &Field<'_>, app: Option<&AppName>, providers: &SecretProviders
         return None;
     }
     if field.is_object() {
-        return read_parts(&field, root, app, providers, findings);
+        return read_parts(&field, app, providers, findings);
     }
     let reference: Option<ImageRef> = findings.parse(&field);
     if let Some(reference) = reference.as_ref().filter(|reference| app.is_some_and(|app| app.as_str() == reference.as_str())) {
@@ -95,28 +81,20 @@ pub fn read(root: &Field<'_>, app: Option<&AppName>, providers: &SecretProviders
             .warning(&field, format!("`{reference}` is pulled from a registry, not built"))
             .hint("leave `image` out to build the Dockerfile beside this file, or write the tag of the image that is meant");
     }
-    let image = Image { build: None, registry: None, history: read_history(None, root, findings)? };
+    let image = Image { build: None, registry: None, history: History::default() };
     Some(Read { reference: reference?, pull_policy: PullPolicy::default(), image })
 }
 
-fn read_parts(
-    field: &Field<'_>,
-    root: &Field<'_>,
-    app: Option<&AppName>,
-    providers: &SecretProviders,
-    findings: &mut Findings<'_>,
-) -> Option<Read> {
+fn read_parts(field: &Field<'_>, app: Option<&AppName>, providers: &SecretProviders, findings: &mut Findings<'_>) -> Option<Read> {
     let reference = read_reference(field, app, findings);
     let registry = field.get("registry").map(|registry| read_registry(&registry, reference.as_ref(), providers, findings));
-    let history = read_history(Some(field), root, findings);
+    let history = field.get("history").map_or(Some(History::default()), |history| read_history(&history, findings));
     let pull_policy = read_pull_policy(field, findings);
     let config = field.get("build_config").map(|config| build::read(&config, providers, findings));
     let is_built = field.get("build").and_then(|build| findings.boolean(&build));
-    let build = if is_built.unwrap_or(config.is_some() || field.get("repository").is_none()) {
-        build::decide(config.unwrap_or_else(|| Some(build::Written::default())), registry.is_some(), field, findings)
-    } else {
-        None
-    };
+    let builds = is_built.unwrap_or(config.is_some() || field.get("repository").is_none());
+    let config = config.unwrap_or_else(|| Some(build::Written::default()));
+    let build = config.filter(|_| builds).map(|written| written.decide(registry.is_some(), field, findings));
     if let (Some(false), Some(config)) = (is_built, field.get("build_config")) {
         findings.warning(&config, "`build_config` does nothing with `build: false`").hint("leave one of them out");
     }
@@ -172,13 +150,9 @@ fn read_pull_policy(field: &Field<'_>, findings: &mut Findings<'_>) -> PullPolic
     let mut image = Object::new(field, findings);
     let policies = [("always", PullPolicy::Always), ("if_missing", PullPolicy::IfMissing), ("never", PullPolicy::Never)];
     let policy = image.choice("pull_policy", &policies);
-    let source = image.choice("source", &[("registry", PullPolicy::Always), ("local", PullPolicy::Never)]);
-    if let (Some(policy), Some(source), Some(field)) = (policy, source, field.get("source"))
-        && policy != source
-    {
-        findings.note(&field, "`source` does nothing beside `pull_policy`").hint("leave it out");
-    }
-    policy.or(source).unwrap_or_default()
+    // Its words are of today's `pull_policy` by now; what is left is none of them.
+    image.choice("source", &[("registry", ()), ("local", ())]);
+    policy.unwrap_or_default()
 }
 
 fn read_registry(
@@ -237,6 +211,12 @@ pub fn registry_of(image: &ImageRef) -> &str {
     }
 }
 
+impl Default for History {
+    fn default() -> Self {
+        Self::Local { count: KEPT }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Strategy {
     Local,
@@ -244,16 +224,12 @@ enum Strategy {
     None,
 }
 
-/// `history` of `image`, with the number of an earlier generation.
-fn read_history(image: Option<&Field<'_>>, root: &Field<'_>, findings: &mut Findings<'_>) -> Option<History> {
-    let field = image.and_then(|image| image.get("history"));
-    let earlier = Object::new(root, findings).number("deployments_to_keep", COUNT).and_then(|count| u16::try_from(count).ok());
-    let Some(field) = field else { return Some(History::Local { count: earlier.unwrap_or(KEPT) }) };
+fn read_history(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<History> {
     if !field.is_object() {
-        findings.wrong_kind(&field, "an object").hint("write `history: {strategy: local, count: 5}`");
+        findings.wrong_kind(field, "an object").hint("write `history: {strategy: local, count: 5}`");
         return None;
     }
-    let mut history = Object::new(&field, findings);
+    let mut history = Object::new(field, findings);
     let strategies = [("local", Strategy::Local), ("registry", Strategy::Registry), ("none", Strategy::None)];
     let strategy = match history.get("strategy") {
         Some(_) => history.choice("strategy", &strategies)?,
@@ -261,22 +237,19 @@ fn read_history(image: Option<&Field<'_>>, root: &Field<'_>, findings: &mut Find
     };
     let count = history.number("count", COUNT).and_then(|count| u16::try_from(count).ok());
     let pattern = history.literal("pattern");
-    if let (Some(_), Some(earlier)) = (count, root.get("deployments_to_keep")) {
-        findings.note(&earlier, "`deployments_to_keep` does nothing beside `image.history.count`").hint("leave it out");
-    }
     if let Some(pattern) = field.get("pattern").filter(|_| strategy != Strategy::Registry) {
         findings.warning(&pattern, "`pattern` does nothing without `strategy: registry`").hint("leave it out");
     }
     if let Some(count) = field.get("count").filter(|_| strategy == Strategy::None) {
-        findings.warning(&count, "`count` does nothing with `strategy: none`").hint("leave it out");
+        findings.warning(&count, "`count` does nothing with `strategy: none`").hint("write `strategy: local`, or leave it out");
     }
-    let count = count.or(earlier).unwrap_or(KEPT);
+    let count = count.unwrap_or(KEPT);
     Some(match strategy {
         Strategy::None => History::None,
         Strategy::Local => History::Local { count },
         Strategy::Registry => {
             if field.get("pattern").is_none() {
-                findings.missing(&field, "pattern", "write which tags are versions: `pattern: \"v*\"`");
+                findings.missing(field, "pattern", "write which tags are versions: `pattern: \"v*\"`");
             }
             History::Registry { count, pattern: pattern? }
         }

@@ -20,11 +20,10 @@ pub fn read(field: &Field<'_>, least: u64, findings: &mut Findings<'_>) -> Optio
         return None;
     };
     if bytes < least {
-        let found = if bytes == 1 { "1 byte".to_owned() } else { format!("{bytes} bytes") };
-        let message = format!("`{}` must be at least {}, not {found}", field.path, shown(least));
-        let mistake = findings.mistake(field, message);
-        let in_megabytes = parse(&format!("{written}m")).is_some_and(|bytes| bytes >= least);
-        if written.bytes().all(|b| b.is_ascii_digit()) && bytes > 0 && in_megabytes {
+        let found = findings.quoted(field, written);
+        let mistake = findings.mistake(field, format!("`{}` must be at least {}, not {found}", field.path, shown(least)));
+        // The unit was forgotten.
+        if written.parse() == Ok(bytes) && bytes.saturating_mul(MIB) >= least && bytes > 0 {
             mistake.hint(format!("did you mean `{written}m`?"));
         }
         return None;

@@ -114,7 +114,8 @@ pub fn read(root: &Field<'_>, name: Option<String>, providers: &SecretProviders,
     let server = target.read("server", read_server);
     let pre_deploy = target.all("pre_deploy", read_commands);
     let post_deploy = target.all("post_deploy", read_commands);
-    let api_token = read_token(root, providers, findings);
+    let api_token = target.read("api_token", |field, findings| read_token(field, providers, findings));
+    check_inheritance(&mut target);
     let app = read_name(root, findings);
     let image = image::read(root, app.as_ref(), providers, findings);
     let spec = read_spec(root, app, image.as_ref(), &env, findings);
@@ -124,6 +125,12 @@ pub fn read(root: &Field<'_>, name: Option<String>, providers: &SecretProviders,
     }
     dead_keys::warn(root, &spec, findings);
     Some(Target { name, spec, env, image, server, api_token, pre_deploy, post_deploy })
+}
+
+/// Keys that did their work when the target took what it does not say from elsewhere.
+fn check_inheritance(target: &mut Object<'_, '_, '_>) {
+    target.choice("preset", &[("database", ()), ("service", ())]);
+    target.boolean("env_merge");
 }
 
 fn read_name(root: &Field<'_>, findings: &mut Findings<'_>) -> Option<AppName> {
@@ -216,11 +223,11 @@ fn check_static_name(root: &Field<'_>, spec: &AppSpec, findings: &mut Findings<'
     let Some(field) = root.get("naming_strategy").filter(|_| spec.naming_strategy == Naming::Static) else { return };
     if spec.deployment_strategy != Strategy::Replace {
         let message = "`naming_strategy: static` needs `deployment_strategy: replace`: two versions side by side cannot have one name";
-        findings.mistake(&field, message).hint("write `deployment_strategy: replace`, or leave `naming_strategy` out");
+        findings.mistake(&field, message).hint("write `deployment_strategy: replace`, or `naming_strategy: dynamic`");
     }
     if let Some(replicas) = root.get("replicas").filter(|_| spec.replicas > 1) {
         let message = "`naming_strategy: static` needs `replicas: 1`: two containers cannot have one name";
-        findings.mistake(&replicas, message).hint("write `replicas: 1`, or leave `naming_strategy` out");
+        findings.mistake(&replicas, message).hint("write `replicas: 1`, or `naming_strategy: dynamic`");
     }
 }
 
@@ -241,25 +248,19 @@ fn read_server(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String>
     }
 }
 
-/// `api_token`: a string names an environment variable; an object holds `value` or `from`. Else
-/// `api_token_env` of an earlier generation.
-fn read_token(root: &Field<'_>, providers: &SecretProviders, findings: &mut Findings<'_>) -> Option<SourcedValue> {
-    let earlier = root.get("api_token_env");
-    let Some(field) = root.get("api_token") else { return value::read_variable(&earlier?, findings) };
-    if let Some(earlier) = earlier {
-        findings.note(&earlier, "`api_token_env` does nothing beside `api_token`").hint("leave it out");
-    }
+/// `api_token`: a string names an environment variable; an object holds `value` or `from`.
+fn read_token(field: &Field<'_>, providers: &SecretProviders, findings: &mut Findings<'_>) -> Option<SourcedValue> {
     if field.is_object() {
-        return value::read(&field, providers, findings);
+        return value::read(field, providers, findings);
     }
-    let name = findings.text(&field)?;
+    let name = findings.text(field)?;
     if !is_env_name(name) {
         findings
-            .mistake(&field, "`api_token` must name an environment variable")
+            .mistake(field, "`api_token` must name an environment variable")
             .hint("write the variable's name; a token in the file is written `api_token: {value: …}`");
         return None;
     }
-    value::read_variable(&field, findings)
+    value::read_variable(field, findings)
 }
 
 fn read_email(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {

@@ -3,6 +3,7 @@
 
 mod every_key;
 mod limits;
+mod looked_up;
 mod properties;
 mod sameness;
 mod secrecy;

@@ -147,12 +147,17 @@ fn read_typed(object: &Field<'_>, kind: &Field<'_>, providers: &SecretProviders,
 
 impl SourcedValue {
     fn new(source: ValueSource, field: &Field<'_>, findings: &Findings<'_>) -> Self {
-        Self { source, site: findings.site(field), key: field.path.clone(), hidden: findings.is_hidden(field) }
+        Self { source, site: findings.site(field), key: findings.document_path(&field.path), hidden: findings.is_hidden(field) }
     }
 
     /// What a secret provider must be asked for.
     pub fn secret_reference(&self) -> Option<&SecretRef> {
         if let ValueSource::Secret(reference) = &self.source { Some(reference) } else { None }
+    }
+
+    /// A name that is written for this value, as it may be shown: what is pasted in its place may be a secret.
+    pub fn shown<'v>(&self, name: &'v str) -> &'v str {
+        if self.hidden { "********" } else { name }
     }
 
     fn look_up(&self, environment: &Environment, secrets: &FetchedSecrets) -> Result<Option<Secret>, ConfigError> {

@@ -117,7 +117,7 @@ pub const FROM: Shape = Shape::Object(&[&[
 
 /// `source` of the first generation: where the image comes from.
 pub const SOURCE: Shape = Shape::Object(&[&[
-    key("image", IMAGE, "The image.").example("image:\n  repository: you/shop"),
+    key("image", IMAGE, "The image.").example("image:\n  repository: ghcr.io/you/shop"),
     key(
         "dockerfile",
         Shape::Object(&[&[
