@@ -33,6 +33,10 @@ pub fn read(document: &Document) -> Result<App, ConfigError> {
     let global_pre_deploy = root.get("global_pre_deploy").map(|field| target::read_commands(&field, &mut findings)).unwrap_or_default();
     let global_post_deploy = root.get("global_post_deploy").map(|field| target::read_commands(&field, &mut findings)).unwrap_or_default();
     let merged = targets::inherit(document, &mut findings);
+    for part in targets::parts(document) {
+        findings.enter_part(&part.origins);
+        target::read(&Field::root(&part.values), None, &secret_providers, &mut findings);
+    }
     let mut targets = Vec::new();
     let mut together = Together::default();
     for merged in &merged {

@@ -119,7 +119,8 @@ pub fn read(field: &Field<'_>, providers: &SecretProviders, findings: &mut Findi
 impl Written {
     /// A build with its last word on where the image goes. `image` is the object that all of it belongs to.
     pub fn decide(self, has_registry: bool, image: &Field<'_>, findings: &mut Findings<'_>) -> Build {
-        if let (Some(Push::Registry), false) = (self.push, has_registry)
+        // The login may stand in the targets.
+        if let (Some(Push::Registry), false, false) = (self.push, has_registry, findings.is_partial())
             && let Some(push) = image.get("build_config").and_then(|config| config.get("push"))
         {
             findings

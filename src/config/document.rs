@@ -13,7 +13,7 @@ use super::keys::{APP, Key, Kind as ValueKind, Shape};
 use super::mask;
 use super::mistake::Mistake;
 use super::source::{self, Format, Site, Source};
-use super::spelling::{camel_case, nearest, spells};
+use super::spelling::{camel_case, foreign, nearest, spells};
 use super::tree::{Kind, Node, Parsed, SyntaxError};
 use super::{json, toml, yaml};
 use crate::names::is_env_name;
@@ -201,7 +201,7 @@ impl Lowering<'_> {
         let mut dict = Dict::new();
         for (written, node) in entries {
             let (name, below, private) = match shape {
-                Shape::Object(_) if written.name.starts_with("x-") => {
+                Shape::Object(_) if written.name.starts_with("x-") || path.is_empty() && written.name == "$schema" => {
                     self.hide(&node);
                     continue;
                 }
@@ -333,6 +333,9 @@ fn key_hint(written: &str, meant: Option<&Key>, keys: &[&Key]) -> String {
     let of_target = keys.iter().any(|key| key.name == "image_key");
     if of_target && APP.keys().any(|key| key.is_written(written)) {
         return format!("`{written}` stands at the root of the file, once for all targets");
+    }
+    if let Some(hint) = foreign(written).filter(|_| of_target) {
+        return hint.to_owned();
     }
     let in_camel_case = written.contains(|c: char| c.is_ascii_uppercase()) && !written.contains('_');
     match meant {

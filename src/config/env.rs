@@ -6,11 +6,12 @@ use super::environment::Environment;
 use super::error::ConfigError;
 use super::field::Field;
 use super::findings::Findings;
-use super::interpolation::{self, Refusal};
+use super::interpolation::{self, Refusal, Variable};
 use super::mistake::Mistake;
 use super::secrets::{FetchedSecrets, SecretProviders};
 use super::value::{self, SourcedValue, ValueSource};
 use crate::names::is_env_name;
+use crate::secret::Secret;
 use crate::wire::{EnvSource, EnvValue, EnvVar};
 
 /// Names that haloy sets in every container begin with this.
@@ -117,7 +118,13 @@ impl EnvEntry {
 /// named at once.
 pub fn resolve(entries: &[EnvEntry], environment: &Environment, secrets: &FetchedSecrets) -> Result<Vec<EnvValue>, ConfigError> {
     let values = value::resolve(entries.iter().map(|entry| &entry.value), environment, secrets)?;
-    let variables: Vec<_> = entries.iter().map(|entry| entry.name.as_str()).zip(values).collect();
+    let variable = |(entry, value): (&EnvEntry, Secret)| Variable {
+        name: entry.name.clone(),
+        value,
+        // A password that holds `${` is a password, and what CI passes on is nobody's template.
+        is_template: matches!(entry.value.source, ValueSource::Value(_)),
+    };
+    let variables: Vec<Variable> = entries.iter().zip(values).map(variable).collect();
     let values = interpolation::expand(&variables)
         .map_err(|refusals| ConfigError::invalid(refusals.iter().map(|refusal| explain(refusal, entries)).collect()))?;
     Ok(entries.iter().zip(values).map(|(entry, value)| EnvValue { name: entry.name.clone(), value }).collect())

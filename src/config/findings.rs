@@ -30,6 +30,8 @@ pub struct Findings<'a> {
 struct Scope {
     at: String,
     origins: Origins,
+    /// It is a part of targets: what is missing in it, and what does not go together, may be mended by them.
+    partial: bool,
 }
 
 impl<'a> Findings<'a> {
@@ -40,7 +42,16 @@ impl<'a> Findings<'a> {
 
     /// From now on fields are those of a target after inheritance.
     pub fn enter(&mut self, at: &str, origins: &Origins) {
-        self.target = Some(Scope { at: at.to_owned(), origins: origins.clone() });
+        self.target = Some(Scope { at: at.to_owned(), origins: origins.clone(), partial: false });
+    }
+
+    /// From now on fields are those of a part of targets; only values that are wrong by themselves are noted.
+    pub fn enter_part(&mut self, origins: &Origins) {
+        self.target = Some(Scope { at: String::new(), origins: origins.clone(), partial: true });
+    }
+
+    pub fn is_partial(&self) -> bool {
+        self.target.as_ref().is_some_and(|scope| scope.partial)
     }
 
     /// From now on fields are those of the document itself.
@@ -140,7 +151,7 @@ impl<'a> Findings<'a> {
         let message = if empty.is_some() { format!("`{key}` has no value") } else { format!("`{key}` is missing") };
         let object_path = self.document_path(&object.path);
         let path = if object_path.is_empty() { key.to_owned() } else { format!("{object_path}.{key}") };
-        if self.document.is_meant(&path) || object.path.is_empty() && self.document.is_meant(key) {
+        if self.is_partial() || self.document.is_meant(&path) || object.path.is_empty() && self.document.is_meant(key) {
             return;
         }
         let site = self.site(empty.as_ref().unwrap_or(object));
@@ -253,7 +264,15 @@ impl<'a> Findings<'a> {
     pub fn boolean(&mut self, field: &Field<'_>) -> Option<bool> {
         let value = field.boolean();
         if value.is_none() {
-            self.wrong_kind(field, "true or false");
+            let meant = match field.text().map(str::to_ascii_lowercase).as_deref() {
+                Some("yes" | "y" | "on" | "true" | "1") => Some("true"),
+                Some("no" | "n" | "off" | "false" | "0") => Some("false"),
+                _ => None,
+            };
+            let mistake = self.wrong_kind(field, "true or false");
+            if let Some(meant) = meant {
+                mistake.hint(format!("write `{meant}`, without quotes"));
+            }
         }
         value
     }

@@ -1,7 +1,9 @@
 //! `${NAME}` in the values of `env`: the value of the variable of that name in the same list.
 //!
-//! The order of the list means nothing, and what was put in is not looked at again. A name that is
-//! not in the list stays as it is written. `$${NAME}` is the text `${NAME}` itself.
+//! Only values that are written in the file are looked through: what comes from the environment or from a
+//! secret provider is taken as it is. The order of the list means nothing, and what was put in is not
+//! looked at again. A name that is not in the list stays as it is written. `$${NAME}` is the text
+//! `${NAME}` itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +22,21 @@ pub enum Refusal {
     TooLarge(usize),
 }
 
+/// One entry of the list.
+pub struct Variable {
+    pub name: String,
+    pub value: Secret,
+    /// It is written in the file and may hold names of others.
+    pub is_template: bool,
+}
+
+impl Variable {
+    fn pieces<'a>(&'a self, names: &BTreeMap<&str, usize>) -> Vec<Piece<'a>> {
+        let text = self.value.expose();
+        if self.is_template { cut(text, names) } else { vec![Piece::Text(text)] }
+    }
+}
+
 /// A part of a value.
 enum Piece<'a> {
     Text(&'a str),
@@ -27,9 +44,9 @@ enum Piece<'a> {
 }
 
 /// The values with those of each other put in, in their order. Names are unique.
-pub fn expand(variables: &[(&str, Secret)]) -> Result<Vec<Secret>, Vec<Refusal>> {
-    let names: BTreeMap<&str, usize> = variables.iter().enumerate().map(|(index, (name, _))| (*name, index)).collect();
-    let pieces: Vec<Vec<Piece<'_>>> = variables.iter().map(|(_, value)| cut(value.expose(), &names)).collect();
+pub fn expand(variables: &[Variable]) -> Result<Vec<Secret>, Vec<Refusal>> {
+    let names: BTreeMap<&str, usize> = variables.iter().enumerate().map(|(index, variable)| (variable.name.as_str(), index)).collect();
+    let pieces: Vec<Vec<Piece<'_>>> = variables.iter().map(|variable| variable.pieces(&names)).collect();
     let needs: Vec<BTreeSet<usize>> = pieces.iter().map(|pieces| needed(pieces)).collect();
     let order = order(&needs).map_err(|rest| circles(&needs, &rest))?;
     let mut values: Vec<Option<Secret>> = vec![None; variables.len()];
@@ -133,8 +150,9 @@ mod tests {
     use super::*;
 
     fn expanded(variables: &[(&str, &str)]) -> Result<Vec<String>, Vec<Refusal>> {
-        let variables: Vec<(&str, Secret)> = variables.iter().map(|(name, value)| (*name, Secret::new(*value))).collect();
-        expand(&variables).map(|values| values.iter().map(|value| value.expose().to_owned()).collect())
+        let template = |(name, value): &(&str, &str)| Variable { name: (*name).to_owned(), value: Secret::new(*value), is_template: true };
+        expand(&variables.iter().map(template).collect::<Vec<_>>())
+            .map(|values| values.iter().map(|value| value.expose().to_owned()).collect())
     }
 
     /// The value of `X` beside `A` = `1`, `B` = `two` and an empty `E`.
@@ -167,6 +185,14 @@ mod tests {
         assert_eq!(reversed, Ok(["<c>!", "<c>", "c"].map(str::to_owned).to_vec()));
         let literal = expanded(&[("A", "${B}"), ("B", "$${C}"), ("C", "c")]);
         assert_eq!(literal, Ok(["${C}", "${C}", "c"].map(str::to_owned).to_vec()));
+    }
+
+    #[test]
+    fn what_is_not_written_in_the_file_is_taken_as_it_is() {
+        let variable = |name: &str, value: &str, is_template| Variable { name: name.to_owned(), value: Secret::new(value), is_template };
+        let variables = [variable("PASSWORD", "a${URL}$${URL}", false), variable("URL", "db:${PASSWORD}", true)];
+        let values: Vec<String> = expand(&variables).expect("no circle").iter().map(|value| value.expose().to_owned()).collect();
+        assert_eq!(values, ["a${URL}$${URL}", "db:a${URL}$${URL}"]);
     }
 
     #[test]

@@ -38,6 +38,29 @@ pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> O
     distances.filter(|(distance, _)| *distance <= allowed).min_by_key(|(distance, _)| *distance).map(|(_, word)| word)
 }
 
+/// What other tools call something, and what to write here.
+const FOREIGN: [(&str, &str); 14] = [
+    ("environment", "the key is `env`: a list of `name` with `value` or `from`"),
+    ("env_file", "put a `.env` file beside this one and list the names in `env`"),
+    ("ports", "the key is `port`: the one port that the app listens on"),
+    ("expose", "the key is `port`: the one port that the app listens on"),
+    ("healthcheck", "the key is `health_check`"),
+    ("services", "the key is `targets`"),
+    ("hosts", "the key is `domains`"),
+    ("host", "the key is `domains`"),
+    ("service", "the key is `name`"),
+    ("build", "the key is `image.build_config`"),
+    ("deploy", "write its parts here: `replicas`, `resources`"),
+    ("restart", "leave it out: haloy starts again what ends"),
+    ("depends_on", "leave it out: a version takes over when its health check passes"),
+    ("networks", "the key is `network`, and takes one name"),
+];
+
+/// A hint for a key that is one of another tool.
+pub fn foreign(written: &str) -> Option<&'static str> {
+    FOREIGN.iter().find(|(name, _)| spells(name, written)).map(|(_, hint)| *hint)
+}
+
 /// Edits from one word to the other: insertions, deletions, replacements, swaps of neighbours
 /// (optimal string alignment).
 fn distance(a: &str, b: &str) -> usize {

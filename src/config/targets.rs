@@ -62,6 +62,32 @@ pub fn inherit(document: &Document, findings: &mut Findings<'_>) -> Vec<Merged> 
     entries.into_iter().filter_map(|entry| entry.over(&base, &file, findings)).collect()
 }
 
+/// What is written for all targets, and each of `images`: looked at by itself, because a mistake in it is
+/// one even when no target uses it. Nothing for a file without targets, which is one itself.
+pub fn parts(document: &Document) -> Vec<Merged> {
+    let values = values(document);
+    let file = Field::root(&values);
+    // What is wrong with the lists themselves is noted elsewhere.
+    let mut unheard = Findings::new(document);
+    let part = |layer: Layer| {
+        let (values, origins) = layer.into_parts();
+        Merged { name: None, values, at: String::new(), origins }
+    };
+    let image = |field: Field<'_>| {
+        let mut layer = Layer::default();
+        layer.put("image", Part::new(field.value().clone(), &field.path, OriginKind::Value));
+        generations::modernise(&mut layer, &mut Findings::new(document));
+        part(layer)
+    };
+    let mut parts: Vec<Merged> = file.get("images").iter().flat_map(Field::members).map(image).collect();
+    if entries(&file, &mut unheard).is_some_and(|entries| !entries.is_empty()) {
+        let mut root = document.values.clone();
+        root.retain(|key, _| !ROOT.contains(&key.as_str()) && key != "name");
+        parts.push(part(complete(Layer::new(root, "", OriginKind::Value), "", &file, &mut unheard)));
+    }
+    parts
+}
+
 /// One entry of `targets` or `apps`.
 struct Entry<'a> {
     name: String,
