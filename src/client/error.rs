@@ -12,7 +12,6 @@ use crate::wire::{Code, JobId, Problem};
 use super::address::Address;
 use super::api::Origin;
 use super::change::INTERRUPTED;
-use super::config::UnknownTarget;
 use super::init::InitError;
 use super::secrets::SecretError;
 use super::sse::SseError;
@@ -35,8 +34,6 @@ pub enum ClientError {
     Key(#[from] UnknownKey),
     #[error(transparent)]
     Init(#[from] InitError),
-    #[error(transparent)]
-    Target(#[from] UnknownTarget),
     #[error("`{word}` must come first: `{program} {word} …`")]
     Misplaced { word: &'static str, program: String },
     #[error("`{word}` is not a job number")]
@@ -250,6 +247,8 @@ impl Report for ClientError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Config(error) => return error.hint(),
+            Self::Key(error) => return error.hint(),
+            Self::Init(error) => return error.hint(),
             Self::Secrets(error) => return error.hint(),
             Self::SeveralTargets { .. } => "choose with `--targets NAME`, or take them all with `--all`".to_owned(),
             Self::UnknownTargets { known, meant, .. } => {
@@ -269,9 +268,6 @@ impl Report for ClientError {
             }
             Self::NotOneApp => "choose it with `--targets NAME`".to_owned(),
             Self::Protected { .. } => "add `--include-protected` if you mean it".to_owned(),
-            Self::Key(error) => return error.hint(),
-            Self::Init(error) => return error.hint(),
-            Self::Target(error) => return error.hint(),
             Self::NoServer => {
                 "write `server: HOST` into the configuration, pass `--server HOST` or run `haloy server add HOST --token-stdin`".to_owned()
             }
@@ -320,7 +316,6 @@ impl Report for ClientError {
             Self::Secrets(error) => error.exit_code(),
             Self::Key(error) => error.exit_code(),
             Self::Init(error) => error.exit_code(),
-            Self::Target(error) => error.exit_code(),
             Self::Name(_) | Self::Misplaced { .. } | Self::JobNumber { .. } | Self::GivenTwice { .. } | Self::NotOneApp => MISUSE,
             Self::SeveralTargets { .. } | Self::UnknownTargets { .. } | Self::AllProtected { .. } | Self::NoTargetChosen => MISUSE,
             Self::NothingToChoose { .. } | Self::Protected { .. } | Self::CannotBuild { .. } => MISUSE,

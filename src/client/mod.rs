@@ -178,7 +178,7 @@ fn run(command: Command, globals: &Globals) -> Outcome {
         Command::Restart(restart) => block_on(restart.run(globals)),
         Command::Attach(attach) => block_on(attach.run(globals)),
         Command::Init(init) => init.run(globals),
-        Command::ValidateConfig(validate) => validate.run(globals),
+        Command::ValidateConfig(validate) => block_on(validate.run(globals)),
         Command::Config(config) => config.run(globals),
         Command::Server(server) => block_on(server.run(globals)),
         Command::Completion(completion) => Ok(completion.run(command_line::command::<Cli>(&globals.program))),

@@ -64,6 +64,7 @@ mod tree;
 mod value;
 mod volumes;
 mod yaml;
+pub mod yaml_text;
 
 use std::path::{Path, PathBuf};
 

@@ -184,7 +184,8 @@ fn example(key: &Key) -> Option<Value> {
     entries.pop().map(|(_, node)| plain(node))
 }
 
-fn plain(node: tree::Node) -> Value {
+/// A value without its place.
+pub fn plain(node: tree::Node) -> Value {
     match node.kind {
         tree::Kind::Null => Value::Null,
         tree::Kind::Bool { value, .. } => json!(value),

@@ -291,6 +291,9 @@ fn merge_env(lower: &mut Layer, upper: &mut Layer) {
     if !matches!(asked, Some(Value::Bool(_, true))) || !matches!(upper.get("env"), Some(Value::Array(..))) {
         return;
     }
+    if lower.get("env").is_none() {
+        return;
+    }
     let (Some(below), Some(above)) = (lower.take("env"), upper.take("env")) else { return };
     let Some(origin) = above.origin().cloned() else { return };
     let mut above: Vec<Part> = above.into_items();

@@ -2,6 +2,7 @@
 //! `tests/fixtures/config`.
 
 mod every_key;
+mod limits;
 mod looked_up;
 mod properties;
 mod sameness;

@@ -155,6 +155,11 @@ impl SourcedValue {
         if let ValueSource::Secret(reference) = &self.source { Some(reference) } else { None }
     }
 
+    /// A name that is written for this value, as it may be shown: what is pasted in its place may be a secret.
+    pub fn shown<'v>(&self, name: &'v str) -> &'v str {
+        if self.hidden { "********" } else { name }
+    }
+
     fn look_up(&self, environment: &Environment, secrets: &FetchedSecrets) -> Result<Option<Secret>, ConfigError> {
         match &self.source {
             ValueSource::Value(value) => Ok(Some(value.clone())),

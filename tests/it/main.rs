@@ -15,6 +15,7 @@ mod init;
 mod logging;
 mod personas;
 mod provided;
+mod secrets;
 mod servers;
 mod targets;
 mod terminal;

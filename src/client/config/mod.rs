@@ -7,8 +7,6 @@ mod show;
 
 use std::process::ExitCode;
 
-pub use show::UnknownTarget;
-
 use crate::config;
 use crate::term;
 

@@ -1,14 +1,13 @@
 //! `config show`: every value of every target after inheritance, and where it comes from.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use serde::Serialize;
 
 use crate::config::reference::{self, Entry};
 use crate::config::settings::{self, Setting, SettingOrigin, TargetSettings};
-use crate::config::{self, nearest};
-use crate::error::{MISUSE, Report};
+use crate::config::{self, nearest, yaml_text};
 use crate::term::{self, Terminal};
 
 use super::super::Outcome;
@@ -38,33 +37,6 @@ pub struct Show {
     /// Print one JSON value, a list of targets
     #[arg(long)]
     pub json: bool,
-}
-
-/// Targets that a file does not have.
-#[derive(Debug, thiserror::Error)]
-#[error("`{}` has no target `{name}`", path.display())]
-pub struct UnknownTarget {
-    path: PathBuf,
-    name: String,
-    known: Vec<String>,
-}
-
-impl Report for UnknownTarget {
-    fn hint(&self) -> Option<String> {
-        if let Some(meant) = nearest(&self.name, self.known.iter().map(String::as_str)) {
-            return Some(format!("did you mean `{meant}`?"));
-        }
-        let names: Vec<String> = self.known.iter().map(|name| format!("`{name}`")).collect();
-        Some(if names.is_empty() {
-            "it has no targets: leave `--targets` out".to_owned()
-        } else {
-            format!("the targets are {}", names.join(", "))
-        })
-    }
-
-    fn exit_code(&self) -> u8 {
-        MISUSE
-    }
 }
 
 #[derive(Serialize)]
@@ -118,13 +90,20 @@ impl Show {
 
 /// The targets of these names; all when none is named.
 fn chosen<'a>(known: &'a [TargetSettings], names: &[String], path: &Path) -> Result<Vec<&'a TargetSettings>, ClientError> {
-    let called: Vec<&str> = known.iter().filter_map(|target| target.name.as_deref()).collect();
-    if let Some(name) = names.iter().find(|name| !called.contains(&name.as_str())) {
-        let known = called.into_iter().map(str::to_owned).collect();
-        return Err(UnknownTarget { path: path.to_owned(), name: name.clone(), known }.into());
+    let labels: Vec<&str> = known.iter().map(label).collect();
+    let unknown: Vec<String> = names.iter().filter(|name| !labels.contains(&name.as_str())).cloned().collect();
+    if let Some(first) = unknown.first() {
+        let meant = nearest(first, labels.iter().copied()).map(str::to_owned);
+        let known = labels.into_iter().map(str::to_owned).collect();
+        return Err(ClientError::UnknownTargets { path: path.to_owned(), unknown, known, meant });
     }
-    let is_wanted = |target: &&TargetSettings| names.is_empty() || target.name.as_ref().is_some_and(|name| names.contains(name));
-    Ok(known.iter().filter(is_wanted).collect())
+    Ok(known.iter().filter(|target| names.is_empty() || names.iter().any(|name| name == label(target))).collect())
+}
+
+/// What people call a target: its name, else that of its app.
+fn label(target: &TargetSettings) -> &str {
+    let app = || target.settings.iter().find(|setting| setting.key == "name")?.value.as_deref();
+    target.name.as_deref().or_else(app).unwrap_or_default()
 }
 
 /// The settings that a key leads to: those of the path as it was typed, else every place of the key.
@@ -255,12 +234,5 @@ fn defaults(target: &TargetSettings) -> Vec<(Entry, &'static str)> {
 /// On one line, as YAML has it.
 fn value(setting: &Setting) -> String {
     let Some(text) = setting.value.as_deref() else { return MASK.to_owned() };
-    let first = text.chars().next().unwrap_or(' ');
-    let plain = !first.is_whitespace()
-        && !"\"'&*!|>%@`{[]},#?:-".contains(first)
-        && !text.contains(": ")
-        && !text.contains(" #")
-        && !text.ends_with([':', ' '])
-        && !text.contains(char::is_control);
-    if plain || matches!(text, "{}" | "[]") { text.to_owned() } else { serde_json::Value::from(text).to_string() }
+    if matches!(text, "{}" | "[]") { text.to_owned() } else { yaml_text::scalar(text) }
 }

@@ -1,6 +1,6 @@
 //! The key `image`, and how an image comes to be.
 
-use super::{Key, Kind, Shape, boolean, choice, key, list, text};
+use super::{Key, Kind, Shape, boolean, choice, key, literal, literals, text};
 
 /// A reference, or its parts.
 pub const IMAGE: Shape = Shape::Either(&[Shape::Object(&[IMAGE_KEYS, EARLIER]), Shape::Value(Kind::Text)]);
@@ -50,7 +50,7 @@ const HISTORY: Shape = Shape::Object(&[&[
     .default("local")
     .example("strategy: local"),
     key("count", Shape::Value(Kind::Whole(1, 1000)), "How many deployments are kept.").default("5").example("count: 5"),
-    text("pattern", "With strategy `registry`: which tags are versions, with `*` for any characters. Required there.")
+    literal("pattern", "With strategy `registry`: which tags are versions, with `*` for any characters. Required there.")
         .example("pattern: \"v*\""),
 ]]);
 
@@ -74,12 +74,13 @@ const BUILD: &[Key] = &[
     choice("push", &["server", "registry"], "Where the built image goes: straight to the server, or to the image's registry.")
         .default("registry when `registry` is there, else server")
         .example("push: server"),
-    text("target", "The stage of the Dockerfile to build.").default("the last").example("target: runtime"),
-    list("cache_from", "Where to take cached layers from, as `docker build --cache-from` takes it.")
+    literal("target", "The stage of the Dockerfile to build.").default("the last").example("target: runtime"),
+    literals("cache_from", "Where to take cached layers from, as `docker build --cache-from` takes it.")
         .example("cache_from:\n  - type=registry,ref=ghcr.io/you/shop:cache"),
-    list("cache_to", "Where to put layers for later builds, as `docker build --cache-to` takes it.").example("cache_to:\n  - type=inline"),
-    list("ssh", "SSH agents and keys that the build may use, as `docker build --ssh` takes them.").example("ssh:\n  - default"),
-    list("flags", "More arguments for `docker build`, one word each.").example("flags:\n  - --network=host"),
+    literals("cache_to", "Where to put layers for later builds, as `docker build --cache-to` takes it.")
+        .example("cache_to:\n  - type=inline"),
+    literals("ssh", "SSH agents and keys that the build may use, as `docker build --ssh` takes them.").example("ssh:\n  - default"),
+    literals("flags", "More arguments for `docker build`, one word each.").example("flags:\n  - --network=host"),
     choice("on", &["client", "server"], "Which machine builds.").default("client").example("on: server"),
 ];
 

@@ -103,6 +103,10 @@ const fn list(name: &'static str, about: &'static str) -> Key {
     key(name, Shape::List(&Shape::Value(Kind::Text)), about)
 }
 
+const fn literals(name: &'static str, about: &'static str) -> Key {
+    key(name, Shape::List(&Shape::Value(Kind::Literal)), about)
+}
+
 impl Key {
     /// Whether a key of a file is this one, in either spelling and by any of its names.
     pub fn is_written(&self, written: &str) -> bool {

@@ -225,14 +225,14 @@ const VARIABLE: Shape = Shape::Either(&[
 
 /// How containers are created.
 pub const CONTAINER: &[Key] = &[
-    key("user", Shape::Value(Kind::Literal), "Who the program runs as: a name or number, and a group behind a colon.")
+    literal("user", "Who the program runs as: a name or number, and a group behind a colon.")
         .default("the image's")
         .example("user: \"1000:1000\""),
     text("working_dir", "The directory that the program starts in.").default("the image's").example("working_dir: /app"),
     key("labels", Shape::Names(&Shape::Value(Kind::Literal)), "Labels of the containers; `dev.haloy.` is haloy's own.")
         .example("labels:\n  com.example.team: shop"),
     key("resources", Shape::Object(&[RESOURCES]), "Limits of each container.").example("resources:\n  memory: 512m\n  cpus: 1.5"),
-    text("stop_signal", "The signal that asks the app to end.").default("the image's, else SIGTERM").example("stop_signal: SIGQUIT"),
+    literal("stop_signal", "The signal that asks the app to end.").default("the image's, else SIGTERM").example("stop_signal: SIGQUIT"),
     key("shm_size", Shape::Value(Kind::Bytes), "The size of `/dev/shm`.").default("64m").example("shm_size: 256m"),
     key(
         "ulimits",

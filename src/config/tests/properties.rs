@@ -4,6 +4,25 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// Valid files, with the ending that says their format.
+fn valid_files() -> Vec<(String, String)> {
+    let paths = fixtures("valid").into_iter().chain(fixtures("seeds"));
+    paths
+        .map(|path| (path.extension().expect("an ending").to_string_lossy().into_owned(), fs::read_to_string(&path).expect("a text")))
+        .collect()
+}
+
+/// The character that begins at a place, or before it.
+fn boundary(text: &str, at: prop::sample::Index) -> usize {
+    let at = at.index(text.len() + 1);
+    (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default()
+}
+
+/// At most a dozen bytes behind `from`.
+fn boundary_after(text: &str, from: usize, to: usize) -> usize {
+    (from..=to.min(from + 12)).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(from)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -22,6 +41,26 @@ proptest! {
         if let Err(error) = load(&path) {
             plain(&error);
         }
+    }
+
+    /// A piece of a valid file is put in another place, or over another piece.
+    #[test]
+    fn damaged_examples_keep_every_promise(
+        (ending, text) in prop::sample::select(valid_files()),
+        ends in any::<[prop::sample::Index; 4]>(),
+        seldom in any::<bool>(),
+    ) {
+        let [mut from, mut to, mut start, mut end] = ends.map(|end| boundary(&text, end));
+        (from, to) = (from.min(to), from.max(to));
+        (start, end) = (start.min(end), start.max(end));
+        // Mostly a few characters: the rest of the file is then still read.
+        if !seldom {
+            to = boundary_after(&text, from, to);
+            end = boundary_after(&text, start, end);
+        }
+        let mut damaged = text.clone();
+        damaged.replace_range(start..end, &text[from..to]);
+        exercise(&format!("haloy.{ending}"), &damaged);
     }
 
     /// Files that are nearly right: lines of the language in any order, with a piece cut out.

@@ -206,3 +206,43 @@ proptest! {
         }
     }
 }
+
+/// The same for every key alone, with every preset.
+#[test]
+fn each_key_alone_is_inherited_like_it_is_repeated() {
+    for (key, values) in KEYS {
+        for value in *values {
+            for (above, below) in [(None, None), (Some("database"), None), (None, Some("service")), (Some("service"), Some("database"))] {
+                for merge in ["true", "false"] {
+                    let mut root = Node::json(r#"{"image": "nginx:1", "env_merge": true}"#);
+                    root.put(key, Node::json(value));
+                    with_preset(&mut root, above);
+                    let mut own = Node::Map(vec![("env_merge".to_owned(), Node::json(merge))]);
+                    with_preset(&mut own, below);
+                    let once = with_targets(&root, vec![("east", own.clone())]);
+                    let again = with_targets(&root, vec![("east", repeating(&root, &own))]);
+                    let (once_means, again_means) = (meaning(&once, "yaml"), meaning(&again, "yaml"));
+                    let both_wrong = once_means.is_err() && again_means.is_err();
+                    assert!(
+                        both_wrong || once_means == again_means,
+                        "{once_means:?}\n{again_means:?}\n{}\n{}",
+                        once.written_as("yaml"),
+                        again.written_as("yaml")
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_merged_with_nothing_stays() {
+    for text in [
+        "name: a\nimage: b\npreset: service\nenv_merge: true\nenv: [{name: A, value: 1}]\n",
+        "image: b\ntargets: {a: {env_merge: true, env: [{name: A, value: 1}]}}\n",
+        "image: b\ntargets: {a: {preset: database, env_merge: true, env: [{name: A, value: 1}]}}\n",
+        "image: b\nenv_merge: true\nenv: [{name: A, value: 1}]\ntargets: {a: {preset: database}}\n",
+    ] {
+        assert_eq!(spec(text).env.len(), 1, "{text}");
+    }
+}

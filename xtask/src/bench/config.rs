@@ -59,7 +59,9 @@ pub fn text() -> String {
         text.push_str(&target);
     }
     let missing = LINES - text.lines().count();
-    (0..missing).for_each(|number| drop(writeln!(text, "# line {number} of what people note at the end")));
+    for number in 0..missing {
+        let _ = writeln!(text, "# line {number} of what people note at the end");
+    }
     text
 }
 

@@ -1,0 +1,121 @@
+//! A target as it would be deployed: what the server is told, and what only the client needs.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use crate::config::secrets::{FetchedSecrets, SecretRef};
+use crate::config::{ArgValue, Build, BuildPath, BuildsOn, ConfigError, Environment, History, Push, SourcedValue, Target, ValueSource};
+
+/// What stands in the place of a value that is written in the file.
+const MASK: &str = "********";
+
+/// Everything that secret providers are asked for.
+pub fn references(target: &Target) -> BTreeSet<SecretRef> {
+    let mut references = target.secret_references();
+    references.extend(target.build_secret_references());
+    references.extend(target.registry_secret_references());
+    references
+}
+
+/// With every value in the open.
+pub fn open(target: &Target, environment: &Environment, secrets: &FetchedSecrets) -> Result<Value, ConfigError> {
+    let text = |value: &crate::secret::Secret| json!(value.expose());
+    let env = target.resolve_env(environment, secrets)?;
+    let token = target.resolve_token(environment, secrets)?;
+    let args = target.resolve_build_args(environment, secrets)?;
+    let login = target.resolve_registry(environment, secrets)?;
+    Ok(settings(
+        target,
+        env.iter().map(|variable| json!({ "name": variable.name, "value": text(&variable.value) })).collect(),
+        token.as_ref().map(text),
+        args.iter().map(|(name, value)| json!({ "name": name, "value": text(value) })).collect(),
+        login.map(|login| json!({ "server": login.server, "username": text(&login.username), "password": text(&login.password) })),
+    ))
+}
+
+/// With the origin of each value in its place.
+pub fn masked(target: &Target) -> Value {
+    let arg = |value: &ArgValue| match value {
+        ArgValue::Sourced(value) => origin(value),
+        ArgValue::Variable => json!("from `env`"),
+    };
+    let args = target.image.build.iter().flat_map(|build| &build.args);
+    let login = target.image.registry.as_ref();
+    settings(
+        target,
+        target.env.iter().map(|entry| json!({ "name": entry.name, "value": origin(&entry.value) })).collect(),
+        target.api_token.as_ref().map(origin),
+        args.map(|written| json!({ "name": written.name, "value": arg(&written.value) })).collect(),
+        login.map(|login| json!({ "server": login.server, "username": origin(&login.username), "password": origin(&login.password) })),
+    )
+}
+
+fn origin(value: &SourcedValue) -> Value {
+    match &value.source {
+        ValueSource::Value(_) => json!(MASK),
+        ValueSource::Env(name) => json!(format!("from env {}", value.shown(name))),
+        ValueSource::Secret(reference) => json!(format!("from secret {reference}")),
+        ValueSource::ServerSecret(name) => json!(format!("from the server's secret {}", value.shown(name))),
+    }
+}
+
+fn settings(target: &Target, env: Value, token: Option<Value>, args: Value, login: Option<Value>) -> Value {
+    let mut settings = match serde_json::to_value(&target.spec).expect("invariant: our own types serialise") {
+        Value::Object(settings) => settings,
+        _ => Map::new(),
+    };
+    settings.insert("env".to_owned(), env);
+    let image = json!({
+        "reference": target.spec.image,
+        "pull_policy": settings.remove("pull_policy"),
+        "build": target.image.build.as_ref().map(|build| build_settings(build, args)),
+        "registry": login,
+        "history": history(&target.image.history),
+    });
+    settings.insert("image".to_owned(), image);
+    settings.insert("server".to_owned(), json!(target.server));
+    settings.insert("api_token".to_owned(), json!(token));
+    settings.insert("pre_deploy".to_owned(), json!(target.pre_deploy));
+    settings.insert("post_deploy".to_owned(), json!(target.post_deploy));
+    written(Value::Object(settings)).unwrap_or_default()
+}
+
+fn build_settings(build: &Build, args: Value) -> Value {
+    let path = |path: &Option<BuildPath>| path.as_ref().map(|path| path.path.clone());
+    json!({
+        "context": build.context(),
+        "dockerfile": path(&build.dockerfile),
+        "platform": build.platform,
+        "args": args,
+        "push": match build.push { Push::Server => "server", Push::Registry => "registry" },
+        "target": build.target,
+        "cache_from": build.cache_from,
+        "cache_to": build.cache_to,
+        "ssh": build.ssh,
+        "flags": build.flags,
+        "on": match build.on { BuildsOn::Client => "client", BuildsOn::Server => "server" },
+    })
+}
+
+fn history(history: &History) -> Value {
+    match history {
+        History::Local { count } => json!({ "strategy": "local", "count": count }),
+        History::Registry { count, pattern } => json!({ "strategy": "registry", "count": count, "pattern": pattern }),
+        History::None => json!({ "strategy": "none" }),
+    }
+}
+
+/// Without what is not there.
+fn written(value: Value) -> Option<Value> {
+    match value {
+        Value::Null => None,
+        Value::Array(items) if items.is_empty() => None,
+        Value::Array(items) => Some(items.into_iter().filter_map(written).collect()),
+        Value::Object(members) => {
+            let members: Map<String, Value> = members.into_iter().filter_map(|(key, value)| Some((key, written(value)?))).collect();
+            (!members.is_empty()).then_some(Value::Object(members))
+        }
+        value => Some(value),
+    }
+}
