@@ -1,7 +1,6 @@
 //! `deploy`: everything is looked up, then hooks, requests, verdicts, hooks.
 
 use std::collections::BTreeSet;
-use std::process::ExitCode;
 
 use futures_util::future::join_all;
 
@@ -67,12 +66,9 @@ impl Deploy {
         };
         if deployments.len() > 1 || (has_hooks_before(&project) && !self.skip_hooks) {
             tokio::select! {
-                            checked = check_servers(&deployments) => checked?,
-                            () = interruption.happens() => {
-             let during = "the check of the servers".to_owned();
-             return Err(ClientError::Interrupted { during, effect: Effect::None });
+                checked = check_servers(&deployments) => checked?,
+                () = interruption.happens() => return Err(interrupted()),
             }
-                        }
         }
         let names: Vec<&str> = deployments.iter().map(Deployment::label).collect();
         let names = names.join(",");
@@ -80,28 +76,33 @@ impl Deploy {
         let output = Output::alone(globals.terminal);
         hooks.run("global_pre_deploy", &project.global_pre_deploy, &about, &output).await?;
         let fates = fleet::run(&deployments, &hooks, &self.following).await;
-        let end = fleet::end(&fates);
-        if deployments.len() > 1 {
-            fleet::sum_up(&deployments, &fates);
-            if self.following.json {
-                several::print(deployments.iter().map(|deployment| &deployment.subject.output));
-            }
-        } else if let Some(Fate { ending: Ending::Failed(error), .. }) = fates.into_iter().next() {
-            return Err(error);
-        }
-        let why = match end {
-            fleet::End::Served => {
-                hooks.run("global_post_deploy", &project.global_post_deploy, &about, &output).await?;
-                return Ok(ExitCode::SUCCESS);
-            }
-            fleet::End::Failed => "not all targets were deployed",
-            fleet::End::Detached | fleet::End::Left => "nobody waited for the verdict",
-        };
-        if !project.global_post_deploy.is_empty() && !self.skip_hooks {
+        let end = self.sum_up(&deployments, fates)?;
+        if end == fleet::End::Served {
+            hooks.run("global_post_deploy", &project.global_post_deploy, &about, &output).await?;
+        } else if !project.global_post_deploy.is_empty() && !self.skip_hooks {
+            let why = if end == fleet::End::Failed { "not all targets were deployed" } else { "nobody waited for the verdict" };
             term::words(&format!("warning: `global_post_deploy` commands were not run, because {why}"));
         }
         Ok(end.exit_code())
     }
+
+    /// The failure of one that is deployed alone is the command's own.
+    fn sum_up(&self, deployments: &[Deployment<'_>], mut fates: Vec<Fate>) -> Result<fleet::End, ClientError> {
+        let end = fleet::end(&fates);
+        if deployments.len() > 1 {
+            fleet::sum_up(deployments, &fates);
+            if self.following.json {
+                several::print(deployments.iter().map(|deployment| &deployment.subject.output));
+            }
+        } else if let Some(Fate { ending: Ending::Failed(error), .. }) = fates.pop() {
+            return Err(error);
+        }
+        Ok(end)
+    }
+}
+
+fn interrupted() -> ClientError {
+    ClientError::Interrupted { during: "the check of the servers".to_owned(), effect: Effect::None }
 }
 
 /// Images that do not exist yet are not for this release.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
-use crate::error::{FAILED, MISUSE, Report as _, chain, render};
+use crate::error::{FAILED, Report as _, chain, render};
 use crate::term;
 
 use super::Outcome;
@@ -20,30 +20,26 @@ pub async fn in_order(subjects: &[Subject], json: bool, act: impl AsyncFn(&Subje
     if let [subject] = subjects {
         return act(subject).await;
     }
-    let mut end = 0;
+    let mut end = ExitCode::SUCCESS;
     for (index, subject) in subjects.iter().enumerate() {
         let code = match act(subject).await {
             Ok(code) => code,
             Err(error) => told(&subject.output, &error, json),
         };
         if code == ExitCode::from(INTERRUPTED) {
-            let rest: Vec<&str> = subjects[index + 1..].iter().filter_map(|subject| subject.output.target()).collect();
-            if !rest.is_empty() {
-                term::words(&format!("nothing was asked for {}", rest.join(", ")));
-            }
-            end = INTERRUPTED;
+            let rest = subjects[index + 1..].iter().filter_map(|subject| subject.output.target());
+            rest.for_each(|target| term::words(&format!("`{target}` is left as it is")));
+            end = code;
             break;
         }
-        if code == ExitCode::from(MISUSE) {
-            end = end.max(MISUSE);
-        } else if code != ExitCode::SUCCESS {
-            end = FAILED;
+        if code != ExitCode::SUCCESS {
+            end = ExitCode::from(FAILED);
         }
     }
     if json {
         print(subjects.iter().map(|subject| &subject.output));
     }
-    Ok(ExitCode::from(end))
+    Ok(end)
 }
 
 /// Tells what went wrong with one of several, in words and as its JSON value unless it has one.

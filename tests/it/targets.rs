@@ -309,3 +309,16 @@ fn the_volumes_of_each_target_are_confirmed_before_any_is_removed() {
     assert_eq!(stop.end().0, Some(1));
     assert!(asked(&near).is_empty() && asked(&far).is_empty());
 }
+
+#[test]
+fn who_leaves_leaves_the_rest_as_it_is() {
+    let (near, far) = willing();
+    near.on("POST /v1/apps/eu/restart", [accepted(7, 0)]).on(&events(7), [Answer::Events(vec![phase(1, 0, "checking")], End::Hang)]);
+    let home = home(&near, &far, "");
+    let mut restart = home.start(&["restart", "--all"]);
+    restart.says("eu   |    0.0 s  checking health");
+    restart.interrupt();
+    let said = restart.end().fails(130);
+    has(&said, &["eu   | detached, job 7 goes on", "`haloy attach 7 -t eu`", "`us` is left as it is\n`asia` is left as it is\n"]);
+    assert_eq!((asked(&near).len(), asked(&far).len()), (1, 0));
+}
