@@ -68,16 +68,16 @@ pub mod yaml_text;
 
 use std::path::{Path, PathBuf};
 
-pub use build::{ArgValue, Build, BuildArg, BuildPath, BuildsOn, Push};
+pub use build::{ArgValue, Build, BuildPath, BuildsOn, Push};
 pub use environment::Environment;
 pub use error::ConfigError;
 pub use exercise::exercise;
-pub use image::{History, Image, RegistryAuth, registry_of};
+pub use image::History;
 pub use mistake::Mistake;
 pub use schema::{ADDRESS as SCHEMA_ADDRESS, schema};
 pub use source::find;
 pub use spelling::nearest;
-pub use target::{RegistryLogin, Target};
+pub use target::Target;
 pub use value::{SourcedValue, ValueSource};
 
 use app::App;

@@ -50,6 +50,8 @@ fn root() -> Map<String, Value> {
     for key in TARGET.keys() {
         root["properties"][key.name] = json!({ "$ref": format!("#/$defs/target/properties/{}", key.name) });
     }
+    // For editors of JSON files, which have no comments to name it in.
+    root["properties"]["$schema"] = json!({ "type": "string", "description": "The address of this schema.", "examples": [ADDRESS] });
     root["properties"]["apps"]["items"]["required"] = json!(["name"]);
     root.insert("if".to_owned(), json!({ "not": { "anyOf": [{ "required": ["targets"] }, { "required": ["apps"] }] } }));
     root.insert("then".to_owned(), json!({ "required": ["name"] }));

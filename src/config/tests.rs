@@ -178,7 +178,7 @@ fn describe(source: &ValueSource) -> String {
 /// All of it, in words.
 fn describe_image(image: &Image) -> serde_json::Value {
     let path = |path: &Option<BuildPath>| path.as_ref().map(|path| path.path.clone());
-    let arg = |arg: &BuildArg| match &arg.value {
+    let arg = |arg: &build::BuildArg| match &arg.value {
         ArgValue::Sourced(value) => format!("{} = {}", arg.name, describe(&value.source)),
         ArgValue::Variable => format!("{} as in env", arg.name),
     };

@@ -136,7 +136,7 @@ impl Draft {
     /// Keys in the order of the other formats, which a map of serde_json would not keep.
     fn json(&self) -> String {
         let text = |text: &str| serde_json::Value::from(text).to_string();
-        let mut lines = vec![format!("  \"name\": {}", text(self.name.as_str()))];
+        let mut lines = vec![format!("  \"$schema\": {}", text(SCHEMA_ADDRESS)), format!("  \"name\": {}", text(self.name.as_str()))];
         lines.extend(self.server.as_ref().map(|server| format!("  \"server\": {}", text(server))));
         lines.extend(self.domain.as_ref().map(|domain| format!("  \"domains\": [{}]", text(domain.as_str()))));
         lines.extend(self.writes_port().then(|| format!("  \"port\": {}", self.shown_port())));

@@ -351,7 +351,8 @@ fn vault() {
 #[test]
 fn commands() {
     let source = |format: &str| format!("  command:\n    it:\n      run: [\"keys\", \"show it\", \"$HOME\"]\n{format}");
-    let cases: [(&str, &str, &[(&str, &str)]); 6] = [
+    type Case = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+    let cases: [Case; 6] = [
         ("", "{\"a\": {\"b\": \"hunter2\"}}\n", &[("command:it.a.b", "hunter2")]),
         ("", "hunter2 and {more}\n", &[("command:it", "hunter2 and {more}")]),
         ("      format: json\n", "[{\"a\": \"hunter2\"}]", &[("command:it.0.a", "hunter2")]),
