@@ -107,7 +107,7 @@ fn a_broken_new_version_costs_nothing() {
         "  - name: CRASH_AFTER_MS\n    value: \"300\"\nmin_ready_seconds: 1",
         &[
             "failed: replica 1 crashed 3 times, the last time with exit code 3\n",
-            "  state         exited with code 3\n  restarts      3\n  listens on    no TCP port\n",
+            "  state         exited with code 3\n  restarts      3\n",
             "    version crash listens on port 8080\n    crashing as told\n",
             "\nhint: look at the log lines above, or run the image with `docker run` to see it fail\n",
         ],
