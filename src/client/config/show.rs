@@ -224,11 +224,18 @@ fn root_key(setting: &Setting) -> &str {
     setting.key.split(['.', '[']).next().unwrap_or_default()
 }
 
+/// What holds when nothing else is written: `rolling` of `rolling; replace with a preset`.
+fn alone(default: &'static str) -> &'static str {
+    default.split("; ").next().unwrap_or(default)
+}
+
 /// The keys that are not written, and what holds in their place.
 fn defaults(target: &TargetSettings) -> Vec<(Entry, &'static str)> {
     let written = |entry: &Entry| target.settings.iter().any(|setting| root_key(setting) == entry.name);
     let keys = reference::overview().into_iter().flat_map(|group| group.keys);
-    keys.filter(|entry| entry.in_targets && !written(entry)).filter_map(|entry| entry.default.map(|default| (entry, default))).collect()
+    keys.filter(|entry| entry.in_targets && !written(entry))
+        .filter_map(|entry| entry.default.map(|default| (entry, alone(default))))
+        .collect()
 }
 
 /// On one line, as YAML has it.

@@ -72,6 +72,7 @@ fn without_docker_it_serves_says_so_once_and_waits() {
     let haloyd = Haloyd::start(&mut command);
     assert_eq!(haloyd.get("plain.example", "/").status, 200);
     assert_eq!(haloyd.engine(), "down");
+    haloyd.says("could not look at the containers");
 
     forward(&socket);
     haloyd.says("the Docker Engine answers");
