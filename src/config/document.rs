@@ -8,7 +8,7 @@ use std::sync::Arc;
 use figment::value::{Dict, Empty, Map, Tag, Value};
 use figment::{Metadata, Profile, Provider};
 
-use super::error::ConfigError;
+use super::error::{ConfigError, SHOWN};
 use super::keys::{APP, Key, Kind as ValueKind, Shape};
 use super::mask;
 use super::mistake::Mistake;
@@ -246,7 +246,9 @@ impl Lowering<'_> {
     }
 
     fn unknown(&mut self, written: &super::tree::Key, node: &Node, keys: &[&Key], path: &str, private: bool) {
-        let nearest = nearest(&written.name, keys.iter().map(|key| key.name));
+        // Nobody reads thousands of hints, and each takes a comparison with every key.
+        let wants_hint = self.misspelled.len() < 10 * SHOWN;
+        let nearest = wants_hint.then(|| nearest(&written.name, keys.iter().map(|key| key.name))).flatten();
         let meant = nearest.and_then(|name| keys.iter().copied().find(|key| key.name == name));
         // A key alone, like `{hunter2}`, may be the value that somebody forgot to write a key for.
         let is_word = written.name.len() <= 40 && written.name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
