@@ -1,5 +1,7 @@
 //! How an image is built: `image.build_config`, and `source.dockerfile` of the first generation.
 
+use std::collections::BTreeSet;
+
 use super::env::EnvEntry;
 use super::field::Field;
 use super::findings::Findings;
@@ -77,11 +79,9 @@ impl Build {
 
     /// Entries of `env` that are build arguments, too. An argument of the same name wins.
     pub(super) fn add_variables(&mut self, env: &[EnvEntry]) {
-        for entry in env.iter().filter(|entry| entry.build_arg) {
-            if !self.args.iter().any(|arg| arg.name == entry.name) {
-                self.args.push(BuildArg { name: entry.name.clone(), value: ArgValue::Variable });
-            }
-        }
+        let given: BTreeSet<String> = self.args.iter().map(|arg| arg.name.clone()).collect();
+        let more = env.iter().filter(|entry| entry.build_arg && !given.contains(&entry.name));
+        self.args.extend(more.map(|entry| BuildArg { name: entry.name.clone(), value: ArgValue::Variable }));
     }
 }
 
@@ -154,9 +154,10 @@ fn read_args(field: &Field<'_>, providers: &SecretProviders, findings: &mut Find
         return Vec::new();
     }
     let mut args: Vec<BuildArg> = Vec::new();
+    let mut seen = BTreeSet::new();
     for item in findings.list(field) {
         let Some(arg) = read_arg(&item, providers, findings) else { continue };
-        if args.iter().any(|other| other.name == arg.name) {
+        if !seen.insert(arg.name.clone()) {
             findings.mistake(&item, "this build argument is given twice").hint("keep one of them");
             continue;
         }

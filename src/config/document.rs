@@ -1,6 +1,7 @@
 //! A file as a figment provider: keys in one spelling, every value with its place, secrets masked.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +23,6 @@ use crate::names::is_env_name;
 static ANYTHING: Shape = Shape::Value(ValueKind::Text);
 
 /// One file, read. Its mistakes so far are those of spelling: unknown and repeated keys.
-#[derive(Debug)]
 pub struct Document {
     pub source: Arc<Source>,
     pub values: Dict,
@@ -44,6 +44,13 @@ pub struct Place {
     pub written: Option<String>,
     /// It is masked where the file is shown: no message may quote it either.
     pub hidden: bool,
+}
+
+/// The path alone: the values are those of the file, secrets too.
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.source.fmt(f)
+    }
 }
 
 impl Document {

@@ -3,7 +3,7 @@
 use figment::value::{Num, Value};
 
 /// A value and its path, like `env[1].from.env`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Field<'a> {
     pub path: String,
     value: &'a Value,

@@ -29,6 +29,16 @@ pub fn modernise(layer: &mut Layer, findings: &mut Findings<'_>) {
 /// `source: {image: …}` and `source: {dockerfile: …}`.
 fn source(layer: &mut Layer, findings: &mut Findings<'_>) {
     let Some(whole) = layer.origin("source").cloned() else { return };
+    let wanted = [
+        ("source", "write `image: ghcr.io/you/app:1.0` in its place"),
+        ("source.dockerfile", "write `image: {build_config: {dockerfile: Dockerfile}}` in its place"),
+    ];
+    for (path, hint) in wanted {
+        let value = layer.get(path).filter(|value| !matches!(value, Value::Dict(..) | Value::Empty(..)));
+        if let Some(field) = value.zip(layer.origin(path)).and_then(|(value, origin)| findings.at(origin, value)) {
+            findings.wrong_kind(&field, "an object").hint(hint);
+        }
+    }
     if layer.get("image").is_some() {
         let value = layer.get("source").cloned().unwrap_or_else(|| Value::from(""));
         if let Some(field) = findings.at(&whole, &value) {
@@ -51,8 +61,12 @@ fn source(layer: &mut Layer, findings: &mut Findings<'_>) {
     layer.take("source");
 }
 
-/// An object of build arguments as today's list.
+/// An object of build arguments as today's list; what is one already is left to the reader of that.
 fn build_args(layer: &mut Layer, args: Part) {
+    if !matches!(args.value, Value::Dict(..)) {
+        layer.put("image.build_config.args", args);
+        return;
+    }
     let (Some(origin), Value::Dict(_, entries)) = (args.origin().cloned(), args.value) else { return };
     let item = |(name, value)| {
         let origin = super::layer::Origin { path: format!("{}.{name}", origin.path), ..origin.clone() };

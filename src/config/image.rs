@@ -189,8 +189,7 @@ fn read_registry(
 /// A host, with a port perhaps. An address as `docker login` takes it means its host.
 fn read_registry_server(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {
     let written = findings.word(field)?;
-    let host = written.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
-    let host = host.trim_end_matches("/v1").trim_end_matches("/v2").to_ascii_lowercase();
+    let host = registry_host(written);
     let is_host = host.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[')
         && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b));
     if !is_host {
@@ -198,8 +197,15 @@ fn read_registry_server(field: &Field<'_>, findings: &mut Findings<'_>) -> Optio
         findings.mistake(field, format!("{found} is not a registry's host")).hint("write it like `ghcr.io` or `registry.example.com:5000`");
         return None;
     }
+    Some(host)
+}
+
+/// The host of a registry's address as `docker login` takes it; one name for Docker Hub, which has many.
+pub fn registry_host(written: &str) -> String {
+    let host = written.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
+    let host = host.trim_end_matches("/v1").trim_end_matches("/v2").to_ascii_lowercase();
     let is_hub = matches!(host.as_str(), "index.docker.io" | "registry-1.docker.io" | "hub.docker.com");
-    Some(if is_hub { DOCKER_HUB.to_owned() } else { host })
+    if is_hub { DOCKER_HUB.to_owned() } else { host }
 }
 
 /// The registry that an image is of.

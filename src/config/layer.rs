@@ -26,8 +26,8 @@ pub enum OriginKind {
     Preset,
 }
 
-/// Values and their origins, which change together.
-#[derive(Debug, Clone, Default)]
+/// Values and their origins, which change together. Some are secrets in the clear: it has no `Debug`.
+#[derive(Clone, Default)]
 pub struct Layer {
     values: Dict,
     origins: Origins,
@@ -85,8 +85,12 @@ impl Layer {
         Some(Part { value, origins })
     }
 
-    /// Puts a value in, in place of what is there. Objects on the way are made.
+    /// Puts a value in, in place of what is there. Objects on the way are made; where something else
+    /// stands in the way, that stays as it is, for its reader to complain about.
     pub fn put(&mut self, path: &str, part: Part) {
+        if !has_room(&self.values, path) {
+            return;
+        }
         self.take(path);
         let mut reached = String::new();
         let parents: Vec<&str> = path.split('.').collect();
@@ -152,13 +156,14 @@ impl Part {
     /// The entries of a list, each with its origins.
     pub fn into_items(self) -> Vec<Part> {
         let Value::Array(_, values) = self.value else { return Vec::new() };
-        let item = |(index, value)| {
-            let prefix = format!("[{index}]");
-            let of_item = self.origins.iter().filter(|(rest, _)| is_below(rest, &prefix));
-            let origins = of_item.map(|(rest, origin)| (rest[prefix.len()..].to_owned(), origin.clone())).collect();
-            Part { value, origins }
-        };
-        values.into_iter().enumerate().map(item).collect()
+        let mut items: Vec<Part> = values.into_iter().map(|value| Part { value, origins: Origins::new() }).collect();
+        for (path, origin) in self.origins {
+            let Some((index, rest)) = path.strip_prefix('[').and_then(|path| path.split_once(']')) else { continue };
+            if let Some(item) = index.parse::<usize>().ok().and_then(|index| items.get_mut(index)) {
+                item.origins.insert(rest.to_owned(), origin);
+            }
+        }
+        items
     }
 
     /// A list of entries that keep their origins; the list itself is written at `origin`.
@@ -205,6 +210,16 @@ fn take(dict: &mut Dict, path: &str) -> Option<Value> {
     }
 }
 
+/// Everything above a path is an object, or not there.
+fn has_room(dict: &Dict, path: &str) -> bool {
+    let Some((key, rest)) = path.split_once('.') else { return true };
+    match dict.get(key) {
+        None => true,
+        Some(Value::Dict(_, below)) => has_room(below, rest),
+        Some(_) => false,
+    }
+}
+
 fn put(dict: &mut Dict, path: &[&str], value: Value) {
     let [key, rest @ ..] = path else { return };
     if rest.is_empty() {
@@ -212,9 +227,6 @@ fn put(dict: &mut Dict, path: &[&str], value: Value) {
         return;
     }
     let below = dict.entry((*key).to_owned()).or_insert_with(|| Value::from(Dict::new()));
-    if !matches!(below, Value::Dict(..)) {
-        *below = Value::from(Dict::new());
-    }
     if let Value::Dict(_, below) = below {
         put(below, rest, value);
     }

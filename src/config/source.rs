@@ -50,6 +50,8 @@ impl Format {
 pub struct Source {
     pub path: PathBuf,
     shown: String,
+    /// Where each line begins.
+    lines: Vec<usize>,
 }
 
 /// A place in a file.
@@ -68,7 +70,9 @@ impl Source {
             let start = span.start.min(end);
             shown[start..end].iter_mut().filter(|byte| !matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b'*');
         }
-        Self { path: path.to_owned(), shown: String::from_utf8_lossy(&shown).into_owned() }
+        let shown = String::from_utf8_lossy(&shown).into_owned();
+        let lines = std::iter::once(0).chain(shown.match_indices('\n').map(|(newline, _)| newline + 1)).collect();
+        Self { path: path.to_owned(), shown, lines }
     }
 
     /// The text with masks.
@@ -87,9 +91,10 @@ impl fmt::Debug for Source {
 impl Site {
     /// Line and column, both from 1, the column in characters.
     pub fn position(&self) -> (usize, usize) {
-        let before = self.source.shown.get(..self.span.start).unwrap_or_default();
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+        let line = self.source.lines.partition_point(|start| *start <= self.span.start);
+        let start = self.source.lines.get(line.saturating_sub(1)).copied().unwrap_or_default();
+        let before = self.source.shown.get(start..self.span.start).unwrap_or_default();
+        (line, before.chars().count() + 1)
     }
 }
 

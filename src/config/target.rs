@@ -107,9 +107,6 @@ impl Target {
 /// Reads the keys of one target after inheritance.
 pub fn read(root: &Field<'_>, name: Option<String>, providers: &SecretProviders, findings: &mut Findings<'_>) -> Option<Target> {
     let mut target = Object::new(root, findings);
-    // What these two say was done when the layers were laid; here they are checked alone.
-    target.choice("preset", &[("database", ()), ("service", ())]);
-    target.boolean("env_merge");
     let env = target.all("env", |field, findings| env::read(field, providers, findings));
     let server = target.read("server", read_server);
     let pre_deploy = target.all("pre_deploy", read_commands);
@@ -276,7 +273,9 @@ fn read_email(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> 
 
 pub fn read_commands(field: &Field<'_>, findings: &mut Findings<'_>) -> Vec<String> {
     if let Some(command) = field.text() {
-        findings.wrong_kind(field, "a list").hint(format!("write `- {command}` on a line of its own below `{}:`", field.path));
+        // Where a mark is missing, the text has swallowed what follows it.
+        let shown = if findings.is_hidden(field) || command.contains('\n') { "COMMAND" } else { command };
+        findings.wrong_kind(field, "a list").hint(format!("write `- {shown}` on a line of its own below `{}:`", field.path));
         return Vec::new();
     }
     let items = findings.list(field);

@@ -4,6 +4,8 @@
 //! target's preset, the target. Of `image` only the parts that a layer names are its own; `env` is
 //! merged by name when `env_merge` asks for it; everything else is replaced as a whole.
 
+use std::collections::BTreeMap;
+
 use figment::Figment;
 use figment::value::{Dict, Value};
 
@@ -11,8 +13,10 @@ use super::document::Document;
 use super::field::Field;
 use super::findings::Findings;
 use super::generations;
+use super::image::{registry_host, registry_of};
 use super::layer::{Layer, Origin, OriginKind, Origins, Part};
 use super::spelling::nearest;
+use crate::names::ImageRef;
 
 /// So many values are read for all targets of one file at most: each target repeats those of the root.
 const VALUES: usize = 500_000;
@@ -120,13 +124,18 @@ fn entries<'a>(file: &Field<'a>, findings: &mut Findings<'_>) -> Option<Vec<Entr
 impl Entry<'_> {
     fn over(self, base: &Layer, file: &Field<'_>, findings: &mut Findings<'_>) -> Option<Merged> {
         if !self.field.is_object() && !self.field.is_empty() {
-            findings.wrong_kind(&self.field, "an object").hint("write the target's own keys below its name, like `server: …`");
+            let hint = if self.keyed {
+                "write the target's own keys below its name, like `server: …`"
+            } else {
+                "write `- name: my-app`, and its other keys below"
+            };
+            findings.wrong_kind(&self.field, "an object").hint(hint);
             return None;
         }
         let at = self.field.path.clone();
         // A key without a value is no value: the root's holds.
-        let own: Dict =
-            self.field.entries().into_iter().filter(|(_, f)| !f.is_empty()).map(|(k, f)| (k.to_owned(), f.value().clone())).collect();
+        let own = self.field.entries().into_iter().filter(|(_, field)| !field.is_empty());
+        let own: Dict = own.map(|(key, field)| (key.to_owned(), written(key, field.value()))).collect();
         let mut own = complete(Layer::new(own, &at, OriginKind::Value), &at, file, findings);
         // A preset of its own stands between the target and the root, and takes the place of the root's.
         let own_preset = preset(&own).is_some();
@@ -136,7 +145,7 @@ impl Entry<'_> {
             own.put("name", Part::at(origin, self.name.as_str()));
         }
         note_env(&base, &own, findings);
-        if !self.keyed && own.get("port").is_none() {
+        if !self.keyed && own.get("port").or(base.get("port")).is_none() {
             let message = "without `port` the app's port is the only TCP port that its image EXPOSEs, else 8080";
             findings.note(&self.field, message).hint("an earlier generation took port 80: write `port: 80` if the app listens there");
         }
@@ -144,6 +153,17 @@ impl Entry<'_> {
         let merged = overlay(base, if own_preset { on_preset(own) } else { own });
         let (values, origins) = merged.into_parts();
         Some(Merged { name: Some(if self.keyed { self.name } else { name }), values, at, origins })
+    }
+}
+
+/// A value of a target. Of `image`, which is merged part by part, the parts that have one.
+fn written(key: &str, value: &Value) -> Value {
+    match value {
+        Value::Dict(_, parts) if key == "image" => {
+            let parts = parts.iter().filter(|(_, value)| !matches!(value, Value::Empty(..)));
+            Value::from(parts.map(|(name, value)| (name.clone(), written("image", value))).collect::<Dict>())
+        }
+        _ => value.clone(),
     }
 }
 
@@ -267,6 +287,9 @@ fn clear_image(lower: &mut Layer, upper: &mut Layer) {
     for layer in [&mut *lower, &mut *upper] {
         spell_out_image(layer);
     }
+    if is_of_other_registry(lower, upper) {
+        lower.take("image.registry");
+    }
     let has_tag = |repository: &str| repository.contains('@') || repository.rsplit('/').next().is_some_and(|name| name.contains(':'));
     if upper.get("image.repository").and_then(Value::as_str).is_some_and(has_tag) {
         lower.take("image.tag");
@@ -279,7 +302,7 @@ fn clear_image(lower: &mut Layer, upper: &mut Layer) {
         let parts = upper.keys(&path);
         let merged =
             matches!(key.as_str(), "registry" | "build_config") || key == "history" && !parts.iter().any(|part| part == "strategy");
-        if merged && !parts.is_empty() {
+        if merged && matches!(upper.get(&path), Some(Value::Dict(..))) {
             parts.iter().for_each(|part| drop(lower.take(&format!("{path}.{part}"))));
         } else {
             lower.take(&path);
@@ -302,6 +325,15 @@ pub fn spell_out_image(layer: &mut Layer) {
     }
 }
 
+/// A login is for one registry: an image of another must not take it along.
+fn is_of_other_registry(lower: &Layer, upper: &Layer) -> bool {
+    let image = |layer: &Layer| layer.get("image.repository").and_then(Value::as_str)?.parse::<ImageRef>().ok();
+    let Some(own) = image(upper) else { return false };
+    let host = lower.get("image.registry.server").and_then(Value::as_str).map(registry_host);
+    let host = host.or_else(|| image(lower).map(|image| registry_of(&image).to_owned()));
+    upper.get("image.registry").is_none() && host.is_some_and(|host| host != registry_of(&own))
+}
+
 /// A tag of its own replaces the one in the repository below.
 fn cut_tag(lower: &mut Layer) {
     let Some(repository) = lower.get("image.repository").and_then(Value::as_str).map(str::to_owned) else { return };
@@ -322,16 +354,15 @@ fn merge_env(lower: &mut Layer, upper: &mut Layer) {
     }
     let (Some(below), Some(above)) = (lower.take("env"), upper.take("env")) else { return };
     let Some(origin) = above.origin().cloned() else { return };
-    let mut above: Vec<Part> = above.into_items();
+    let mut above: Vec<Option<Part>> = above.into_items().into_iter().map(Some).collect();
+    let named = above.iter().enumerate().filter_map(|(index, item)| Some((variable(item.as_ref()?)?.to_owned(), index)));
+    let indices: BTreeMap<String, usize> = named.collect();
     let mut items: Vec<Part> = Vec::new();
     for item in below.into_items() {
-        let same = variable(&item).and_then(|name| above.iter().position(|other| variable(other) == Some(name)));
-        items.push(match same {
-            Some(index) => above.remove(index),
-            None => item,
-        });
+        let same = variable(&item).and_then(|name| indices.get(name)).and_then(|index| above[*index].take());
+        items.push(same.unwrap_or(item));
     }
-    items.extend(above);
+    items.extend(above.into_iter().flatten());
     upper.put("env", Part::list(items, origin));
 }
 

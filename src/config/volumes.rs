@@ -2,7 +2,7 @@
 //!
 //! Paths follow the server's rules (Linux), whatever system the file is read on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::field::Field;
 use super::findings::Findings;
@@ -55,9 +55,10 @@ pub fn check_tmpfs(root: &Field<'_>, spec: &AppSpec, findings: &mut Findings<'_>
         // Some could not be read, which is said already.
         return;
     }
+    let volumes: BTreeSet<&str> = spec.volumes.iter().map(|mount| mount.target.as_str()).collect();
     for (tmpfs, item) in spec.container.tmpfs.iter().zip(&items) {
         let path = tmpfs.path.as_str();
-        if spec.volumes.iter().any(|mount| mount.target == path) {
+        if volumes.contains(path) {
             findings.mistake(item, format!("a volume is mounted at `{path}`, too")).hint("keep one of them");
         } else if let Some(first) = seen.insert(path, findings.span(item)) {
             findings.mistake(item, format!("two file systems are mounted at `{path}`")).other(first, "first mounted here");

@@ -107,8 +107,16 @@ fn images_are_merged_field_by_field() {
                 "build_config": {"context": "other", "platform": "linux/arm64"}}),
         ),
         (
-            "postgres:18",
-            serde_json::json!({"repository": "postgres:18", "registry": {"username": {"value": "me"}, "password": {"from": {"env": "P"}}}}),
+            "ghcr.io/me/other:v3",
+            serde_json::json!({"repository": "ghcr.io/me/other:v3", "registry": {"username": {"value": "me"}, "password": {"from": {"env": "P"}}}}),
+        ),
+        // A login stays with its registry.
+        ("postgres:18", serde_json::json!({"repository": "postgres:18"})),
+        (
+            "{tag: , repository: , registry: {password: }}",
+            serde_json::json!({"repository": "ghcr.io/me/shop", "tag": "v1",
+                "registry": {"username": {"value": "me"}, "password": {"from": {"env": "P"}}},
+                "build_config": {"context": "app", "platform": "linux/arm64"}}),
         ),
     ] {
         assert_eq!(one(&format!("{base}{own}\n"))["image"], expected, "{own}");
@@ -188,6 +196,8 @@ fn what_cannot_be_inherited_is_explained() {
         ("targets:\n  t: {image_key: web}\n", "`images` has no `web`"),
         ("images: {web: 'a:1'}\ntargets:\n  t: {image_key: web, image: 'b:1'}\n", "`image` and `image_key` exclude each other"),
         ("source: {image: {repository: a}}\nimage: b\n", "`source` and `image` exclude each other"),
+        ("source: me/app:1\n", "`source` must be an object, not a string"),
+        ("source: {dockerfile: Dockerfile}\n", "`source.dockerfile` must be an object, not a string"),
     ] {
         let said = mistakes(text);
         assert!(said.contains(wanted), "{text}:\n{said}");
@@ -201,4 +211,17 @@ fn targets_cannot_blow_a_file_up() {
     text.push_str("targets:\n");
     (0..100).for_each(|n| text.push_str(&format!("  t{n}:\n")));
     assert!(mistakes(&text).contains("grows too large"));
+}
+
+#[test]
+fn a_value_of_an_earlier_generation_takes_no_other_away() {
+    assert_eq!(one("deploymentsToKeep: 3\nimage: [nginx]\n")["image"], serde_json::json!(["nginx"]), "its reader complains");
+}
+
+#[test]
+fn long_lists_are_merged_in_no_time() {
+    let mut text = "env:\n".to_owned();
+    (0..50_000).for_each(|n| text.push_str(&format!("- A{n}\n")));
+    text.push_str("targets:\n  t:\n    env_merge: true\n    env: [A7, B]\n");
+    assert_eq!(one(&text)["env"].as_array().map(Vec::len), Some(50_001));
 }
