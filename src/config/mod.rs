@@ -10,7 +10,11 @@
 //!           generations moves what earlier releases wrote elsewhere
 //! target    every key read as its type: AppSpec and what only the client needs
 //! app       the file as a whole
+//! value secrets environment interpolation → what is looked up only when it is needed
 //! ```
+//!
+//! Beside that way: `settings` (every value and its origin, for people), `schema` and `reference` (the table
+//! of keys for editors and for people).
 //!
 //! Nothing here looks at the network or the server. Mistakes are collected, never returned one at a
 //! time, and each points at its place. What may be a secret is masked before anything can show it:
