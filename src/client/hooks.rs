@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::error::{ClientError, Effect};
+use super::exit_status;
 use super::interruption::Interruption;
 use super::output::Output;
 
@@ -61,10 +62,13 @@ impl Hooks<'_> {
     /// that not all hooks have.
     pub async fn run(&self, stage: &'static str, commands: &[String], about: &[(&str, &str)], output: &Output) -> Result<(), ClientError> {
         for command in commands.iter().filter(|_| !self.skipped) {
+            if self.interruption.happened() {
+                return Err(interrupted(stage, command));
+            }
             output.words(&output.terminal.dim(&format!("{stage}: {command}")));
             let status = self.one(stage, command, about, output).await?;
             if !status.success() {
-                return Err(ClientError::Hook { stage, command: command.clone(), outcome: outcome(status) });
+                return Err(ClientError::Hook { stage, command: command.clone(), outcome: exit_status::in_words(status) });
             }
         }
         Ok(())
@@ -103,9 +107,13 @@ impl Hooks<'_> {
             () = self.interruption.happens() => {}
         }
         end(&mut child).await;
-        let effect = if stage.ends_with("post_deploy") { Effect::Done } else { Effect::None };
-        Err(ClientError::Interrupted { during: format!("`{stage}` command `{command}`"), effect })
+        Err(interrupted(stage, command))
     }
+}
+
+fn interrupted(stage: &str, command: &str) -> ClientError {
+    let effect = if stage.ends_with("post_deploy") { Effect::Done } else { Effect::None };
+    ClientError::Interrupted { during: format!("`{stage}` command `{command}`"), effect }
 }
 
 /// Passes on what a hook prints, line by line.
@@ -170,17 +178,10 @@ fn shell(command: &str) -> Command {
     shell
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 fn shell(command: &str) -> Command {
     let mut shell = Command::new("cmd");
-    shell.args(["/C", command]);
+    // As it is written: cmd does not know the escapes that arguments get. It takes the outer quotes off (`/S`).
+    shell.raw_arg(format!("/D /S /C \"{command}\""));
     shell
-}
-
-fn outcome(status: ExitStatus) -> String {
-    #[cfg(unix)]
-    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
-        return format!("signal {signal}");
-    }
-    status.code().map_or_else(|| "an unknown status".to_owned(), |code| format!("exit code {code}"))
 }

@@ -167,6 +167,20 @@ fn ctrl_c_ends_a_hook_and_everything() {
 }
 
 #[test]
+fn no_hook_begins_after_ctrl_c() {
+    let api = willing();
+    let file = "name: shop\nserver: SERVER\nimage: shop:v2\ndomains: [shop.example.com]\npost_deploy: ['touch never']\n";
+    let home = home(&api, file);
+    // Asked for the ports of the app's addresses, between the verdict and the hook.
+    api.on("GET /v1/version", [Answer::Events(Vec::new(), End::Hang)]);
+    let mut deploy = home.start(&["deploy", "project"]);
+    deploy.says("`shop` is deployed");
+    deploy.interrupt();
+    has(&deploy.end().fails(130), &["error: interrupted during `post_deploy` command `touch never`"]);
+    assert!(!home.path().join("project/never").exists());
+}
+
+#[test]
 fn what_a_hook_leaves_running_delays_nobody() {
     let api = willing();
     let home = home(&api, &two("").replace("echo building;", "sleep 20 & echo $! > child; printf unfinished;"));

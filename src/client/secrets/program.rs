@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::env;
 
+use super::super::exit_status;
 use super::error::Problem;
 use super::last_words;
 
@@ -70,7 +71,7 @@ impl Programs {
         let words = || last_words::of(&stderr, &stdout);
         match ended {
             Ok(Ok(status)) if status.success() => Ok(stdout),
-            Ok(Ok(status)) => Err(Problem::Exit { program: name.to_owned(), outcome: outcome(status), words: words() }),
+            Ok(Ok(status)) => Err(Problem::Exit { program: name.to_owned(), outcome: exit_status::in_words(status), words: words() }),
             Ok(Err(Broken::TooMuch)) => Err(Problem::TooMuch { program: name.to_owned(), limit: STDOUT_LIMIT }),
             Ok(Err(Broken::Io(cause))) => Err(failed(cause)),
             Err(_) => Err(Problem::TimeOut { program: name.to_owned(), limit: self.time_limit, words: words() }),
@@ -164,14 +165,6 @@ async fn read_end(pipe: Option<impl AsyncRead + Unpin>, buffer: &mut Vec<u8>) ->
             buffer.drain(..buffer.len() - STDERR_LIMIT);
         }
     }
-}
-
-fn outcome(status: ExitStatus) -> String {
-    #[cfg(unix)]
-    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
-        return format!("signal {signal}");
-    }
-    status.code().map_or_else(|| "an unknown status".to_owned(), |code| format!("exit code {code}"))
 }
 
 /// Whether a variable's value is one that no message may show.

@@ -55,7 +55,7 @@ struct Valid<'a> {
 struct ValidTarget<'a> {
     name: Option<&'a str>,
     server: Option<&'a str>,
-    spec: &'a AppSpec,
+    spec: AppSpec,
     /// The image is built by `haloy deploy`.
     is_built: bool,
     /// Environment variables that a deploy needs and that are not set here.
@@ -127,7 +127,7 @@ fn summary<'a>(target: &'a Target, config: &Config) -> Result<ValidTarget<'a>, C
     Ok(ValidTarget {
         name: target.name.as_deref(),
         server: target.server.as_deref(),
-        spec: &target.spec,
+        spec: resolved::spec(target),
         is_built: target.image.build.is_some(),
         missing_env: missing(target, &environment(target, config))?,
         resolved: None,
@@ -154,7 +154,7 @@ fn missing<'a>(target: &'a Target, environment: &Environment) -> Result<Vec<&'a 
 fn show(valid: &Valid<'_>) {
     term::data(&format!("ok: {}\n", valid.path));
     for target in &valid.targets {
-        let spec = target.spec;
+        let spec = &target.spec;
         let domains: Vec<&str> = spec.domains.iter().map(|domain| domain.domain.as_str()).collect();
         let domains = if domains.is_empty() { "none (a worker)".to_owned() } else { domains.join(", ") };
         let built = if target.is_built { " (built by the deploy)" } else { "" };
