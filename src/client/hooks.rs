@@ -9,6 +9,8 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::Environment;
+
 use super::error::{ClientError, Effect};
 use super::exit_status;
 use super::interruption::Interruption;
@@ -37,7 +39,9 @@ Hooks run here, in the configuration's directory. Their environment:
   HALOY_VERSION        tag of the image, else its digest
   HALOY_DEPLOYMENT_ID  in post_deploy alone: the server gives it
   HALOY_TARGETS        a,b: in the global ones, instead of these
-  HALOY_CONFIG, HALOY_PERFORMER, and HALOY_GIT_COMMIT in a git work tree";
+  HALOY_CONFIG, HALOY_PERFORMER, and HALOY_GIT_COMMIT in a git work tree
+and what is in .env.{target} and .env files and not in the environment of haloy itself, except the
+tokens of `haloy server add`. The global ones have nothing of .env.{target}.";
 
 /// How long a hook may take to end after Ctrl-C.
 const GRACE: Duration = Duration::from_secs(5);
@@ -56,11 +60,18 @@ pub struct Hooks<'a> {
     pub skipped: bool,
 }
 
+/// What hooks are told that others are not.
+pub struct About<'a> {
+    /// Of their target; of none for those that run once.
+    pub environment: &'a Environment,
+    /// Some of [`VARIABLES`], and their values.
+    pub variables: Vec<(&'static str, &'a str)>,
+}
+
 impl Hooks<'_> {
     /// Runs the `commands` of a key one after the other; the first that fails is the last that runs.
-    /// What they print goes to stderr, because stdout belongs to our own data. `about` are the variables
-    /// that not all hooks have.
-    pub async fn run(&self, stage: &'static str, commands: &[String], about: &[(&str, &str)], output: &Output) -> Result<(), ClientError> {
+    /// What they print goes to stderr, because stdout belongs to our own data. `about` says which they are for.
+    pub async fn run(&self, stage: &'static str, commands: &[String], about: &About<'_>, output: &Output) -> Result<(), ClientError> {
         for command in commands.iter().filter(|_| !self.skipped) {
             if self.interruption.happened() {
                 return Err(interrupted(stage, command));
@@ -74,13 +85,14 @@ impl Hooks<'_> {
         Ok(())
     }
 
-    async fn one(&self, stage: &'static str, command: &str, about: &[(&str, &str)], output: &Output) -> Result<ExitStatus, ClientError> {
+    async fn one(&self, stage: &'static str, command: &str, about: &About<'_>, output: &Output) -> Result<ExitStatus, ClientError> {
         let failed = |source| ClientError::HookStart { stage, command: command.to_owned(), source };
         let mut shell = shell(command);
+        shell.envs(about.environment.file_variables()?.into_iter().map(|(name, value)| (name, value.expose())));
         VARIABLES.iter().for_each(|name| {
             shell.env_remove(name);
         });
-        shell.env("HALOY_STAGE", stage).env("HALOY_CONFIG", &self.config).envs(about.iter().copied());
+        shell.env("HALOY_STAGE", stage).env("HALOY_CONFIG", &self.config).envs(about.variables.iter().copied());
         shell.envs(self.performer.iter().map(|performer| ("HALOY_PERFORMER", performer)));
         shell.envs(self.git_commit.iter().map(|commit| ("HALOY_GIT_COMMIT", commit)));
         shell.current_dir(self.folder).stdin(Stdio::null());

@@ -12,6 +12,7 @@ use tokio::process::{Child, Command};
 use zeroize::Zeroizing;
 
 use crate::env;
+use crate::secret::Secret;
 
 use super::super::exit_status;
 use super::error::Problem;
@@ -34,18 +35,20 @@ pub struct Invocation {
     pub arguments: Vec<String>,
 }
 
-/// Where programs are and how long they may take.
-pub struct Programs {
+/// Where programs are, what they are told, and how long they may take.
+pub struct Programs<'a> {
     pub path: OsString,
+    /// Of `.env` files, beside the environment of this process.
+    pub variables: Vec<(&'a str, &'a Secret)>,
     pub time_limit: Duration,
 }
 
 /// What a program printed; wiped when it is dropped.
 pub type Output = Zeroizing<Vec<u8>>;
 
-impl Programs {
-    pub fn of_this_process() -> Self {
-        Self { path: std::env::var_os(env::PATH).unwrap_or_default(), time_limit: TIME_LIMIT }
+impl<'a> Programs<'a> {
+    pub fn of_this_process(variables: Vec<(&'a str, &'a Secret)>) -> Self {
+        Self { path: std::env::var_os(env::PATH).unwrap_or_default(), variables, time_limit: TIME_LIMIT }
     }
 
     /// Runs a program in `folder` to its end and returns what it printed. It is killed when the future is dropped.
@@ -59,6 +62,7 @@ impl Programs {
         let mut child = Command::new(file)
             .args(&invocation.arguments)
             .current_dir(folder)
+            .envs(self.variables.iter().map(|(name, value)| (name, value.expose())))
             .env(env::PATH, &self.path)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -68,7 +72,7 @@ impl Programs {
             .map_err(failed)?;
         let (mut stdout, mut stderr) = (Zeroizing::new(Vec::with_capacity(STDOUT_LIMIT)), Zeroizing::new(Vec::new()));
         let ended = tokio::time::timeout(self.time_limit, watch(&mut child, &mut stdout, &mut stderr)).await;
-        let words = || last_words::of(&stderr, &stdout);
+        let words = || last_words::of(&stderr, &stdout, &self.variables);
         match ended {
             Ok(Ok(status)) if status.success() => Ok(stdout),
             Ok(Ok(status)) => Err(Problem::Exit { program: name.to_owned(), outcome: exit_status::in_words(status), words: words() }),

@@ -76,7 +76,7 @@ impl Fakes {
         let references: Vec<SecretRef> = references.iter().map(|reference| self.reference(reference)).collect();
         let path = std::env::join_paths([self.programs.path(), Path::new("/usr/bin"), Path::new("/bin")]).expect("paths");
         let fetch = Fetch {
-            programs: Programs { path, time_limit: self.time_limit },
+            programs: Programs { path, variables: Vec::new(), time_limit: self.time_limit },
             providers: &self.providers,
             folder: self.project.path(),
             terminal: Terminal { progress: false, interactive: false, colour: false },

@@ -10,7 +10,6 @@ use serde::Serialize;
 use crate::config::secrets::FetchedSecrets;
 use crate::config::{self, ArgValue, Config, ConfigError, Environment, Mistake, Target, ValueSource, yaml_text};
 use crate::error::Report as _;
-use crate::paths;
 use crate::term::{self, Terminal};
 use crate::wire::AppSpec;
 
@@ -108,19 +107,16 @@ impl ValidateConfig {
         let secrets = if references.is_empty() {
             FetchedSecrets::default()
         } else {
-            secrets::fetch(&config.secret_providers, &references, subject::folder(&config.path), globals.terminal).await?
+            let (folder, environment) = (subject::folder(&config.path), subject::environment(&config.path, None));
+            secrets::fetch(&config.secret_providers, &references, folder, environment.file_variables()?, globals.terminal).await?
         };
         for (target, shown) in config.targets.iter().zip(&mut valid.targets) {
-            shown.resolved = Some(resolved::open(target, &environment(target, config), &secrets)?);
+            shown.resolved = Some(resolved::open(target, &subject::environment(&config.path, Some(target)), &secrets)?);
         }
         let warning = "warning: secrets are shown in the open: keep this out of logs, or hide them with `--mask-secrets`";
         term::words(&globals.terminal.yellow(warning));
         Ok(())
     }
-}
-
-fn environment(target: &Target, config: &Config) -> Environment {
-    Environment::new(subject::folder(&config.path), &paths::client_config(), target.name.as_deref())
 }
 
 fn summary<'a>(target: &'a Target, config: &Config) -> Result<ValidTarget<'a>, ConfigError> {
@@ -129,7 +125,7 @@ fn summary<'a>(target: &'a Target, config: &Config) -> Result<ValidTarget<'a>, C
         server: target.server.as_deref(),
         spec: resolved::spec(target),
         is_built: target.image.build.is_some(),
-        missing_env: missing(target, &environment(target, config))?,
+        missing_env: missing(target, &subject::environment(&config.path, Some(target)))?,
         resolved: None,
     })
 }
