@@ -28,7 +28,7 @@ pub struct Attach {
     job: Option<String>,
     #[command(flatten)]
     selection: Selection,
-    /// Print one JSON value, the finished job
+    /// Print one JSON value: the finished job, or after Ctrl-C as it was before
     #[arg(long)]
     pub json: bool,
 }
@@ -60,7 +60,12 @@ impl Attach {
         }
         let followed = Followed { id: job.id, kind: job.kind, attach: subject.command("attach", &job.id.to_string()) };
         match followed.watch(subject, self.json, self.json, &Interruption::default()).await? {
-            End::Left(code) => Ok(code),
+            End::Left(code) => {
+                if self.json {
+                    term::json(&job);
+                }
+                Ok(code)
+            }
             End::Done(time) => {
                 let time = time.map(|time| format!(" in {}", took(time))).unwrap_or_default();
                 term::words(&format!("{} `{}` is {}{time}", globals.terminal.green("✓"), job.app, participle(job.kind)));

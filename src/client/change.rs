@@ -26,7 +26,7 @@ pub struct Following {
     /// Do not wait: return as soon as the server has accepted the job
     #[arg(long, conflicts_with = "no_logs")]
     pub detach: bool,
-    /// Print one JSON value: the finished job, or the accepted one with --detach; a list for several targets
+    /// Print one JSON value: the finished job, or the accepted one with --detach and after Ctrl-C; a list for several targets
     #[arg(long)]
     pub json: bool,
 }
@@ -78,7 +78,11 @@ pub async fn follow(
         output.words(&format!("job {} waits for {} of `{}`", accepted.job, earlier_jobs(accepted.queued_behind), subject.app));
     }
     let job = Followed { id: accepted.job, kind, attach };
-    job.watch(subject, quiet, following.json, interruption).await
+    let end = job.watch(subject, quiet, following.json, interruption).await?;
+    if matches!(end, End::Left(_)) && following.json {
+        output.json(accepted);
+    }
+    Ok(end)
 }
 
 /// A job that is being watched.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 
+use crate::config::Target;
 use crate::error::render;
 use crate::term;
 use crate::wire::{DeployRequest, EnvValue, PullPolicy, Version, routes};
@@ -12,7 +13,7 @@ use super::api::Api;
 use super::change::Following;
 use super::deployment::{Deployment, Ending, Fate};
 use super::error::{ClientError, Effect};
-use super::hooks::{self, Hooks};
+use super::hooks::{self, About, Hooks};
 use super::interruption::Interruption;
 use super::output::Output;
 use super::project::{Chosen, Project};
@@ -52,6 +53,9 @@ impl Deploy {
         let mut project = Project::read(globals, self.file.as_deref(), &self.selection, Purpose::Change)?;
         refuse_builds(&project)?;
         warn_of_registries(&project, globals);
+        if !self.skip_hooks {
+            read_for_hooks(&project)?;
+        }
         project.fetch_secrets(globals).await?;
         let deployments = prepare(&project, globals)?;
         let interruption = Interruption::default();
@@ -72,7 +76,7 @@ impl Deploy {
         }
         let names: Vec<&str> = deployments.iter().map(Deployment::label).collect();
         let names = names.join(",");
-        let about = [("HALOY_TARGETS", names.as_str())];
+        let about = About { environment: &project.environment, variables: vec![("HALOY_TARGETS", names.as_str())] };
         let output = Output::alone(globals.terminal);
         hooks.run("global_pre_deploy", &project.global_pre_deploy, &about, &output).await?;
         let fates = fleet::run(&deployments, &hooks, &self.following).await;
@@ -147,7 +151,10 @@ fn prepare<'a>(project: &'a Project, globals: &Globals) -> Result<Vec<Deployment
             git_commit: git_commit.clone(),
         });
         match (request, Subject::of(project, chosen, globals)) {
-            (Ok(request), Ok(subject)) => deployments.push(Deployment { target: &chosen.target, subject, request }),
+            (Ok(request), Ok(subject)) => {
+                let Chosen { target, environment } = chosen;
+                deployments.push(Deployment { target, environment, subject, request });
+            }
             (request, subject) => {
                 let errors = request.err().into_iter().chain(subject.err());
                 mistakes = errors.fold(mistakes, |all, error| Some(error.after(all)));
@@ -159,6 +166,17 @@ fn prepare<'a>(project: &'a Project, globals: &Globals) -> Result<Vec<Deployment
 
 fn env(project: &Project, chosen: &Chosen) -> Result<Vec<EnvValue>, ClientError> {
     Ok(chosen.target.resolve_env(&chosen.environment, &project.secrets)?)
+}
+
+/// A `.env` file that hooks cannot be given is found out before anything is done.
+fn read_for_hooks(project: &Project) -> Result<(), ClientError> {
+    let has_hooks = |target: &Target| !(target.pre_deploy.is_empty() && target.post_deploy.is_empty());
+    let own = project.targets.iter().filter(|chosen| has_hooks(&chosen.target)).map(|chosen| &chosen.environment);
+    let has_global = !(project.global_pre_deploy.is_empty() && project.global_post_deploy.is_empty());
+    for environment in own.chain(has_global.then_some(&project.environment)) {
+        environment.file_variables()?;
+    }
+    Ok(())
 }
 
 fn has_hooks_before(project: &Project) -> bool {

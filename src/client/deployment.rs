@@ -5,20 +5,22 @@ use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
 
-use crate::config::Target;
+use crate::config::{Environment, Target};
 use crate::names::DeployId;
 use crate::wire::{Accepted, DeployRequest, JobKind, Tls, Version, routes};
 
 use super::change::{self, End, Following, INTERRUPTED};
 use super::duration::took;
 use super::error::ClientError;
-use super::hooks::Hooks;
+use super::hooks::{About, Hooks};
 use super::subject::Subject;
 use super::targets;
 
 /// One target, with all that its deploy needs.
 pub struct Deployment<'a> {
     pub target: &'a Target,
+    /// Where its values are looked up.
+    pub environment: &'a Environment,
     pub subject: Subject,
     pub request: DeployRequest,
 }
@@ -71,12 +73,13 @@ impl Deployment<'_> {
     ) -> Result<Ending, ClientError> {
         let (target, subject) = (self.target, &self.subject);
         let server = subject.api.server();
-        let mut about = vec![
+        let variables = vec![
             ("HALOY_APP", target.spec.name.as_str()),
             ("HALOY_TARGET", self.label()),
             ("HALOY_SERVER", server.as_str()),
             ("HALOY_VERSION", version(target)),
         ];
+        let mut about = About { environment: self.environment, variables };
         hooks.run("pre_deploy", &target.pre_deploy, &about, &subject.output).await?;
         let path = routes::app_verb(&subject.app, "deploy");
         let accepted = change::accepted(subject.api.post(&path, &self.request), hooks.interruption).await?;
@@ -90,7 +93,7 @@ impl Deployment<'_> {
         }
         self.success(accepted.deployment, began.elapsed()).await;
         let id = accepted.deployment.map(|id| id.to_string()).unwrap_or_default();
-        about.extend((!id.is_empty()).then_some(("HALOY_DEPLOYMENT_ID", id.as_str())));
+        about.variables.extend((!id.is_empty()).then_some(("HALOY_DEPLOYMENT_ID", id.as_str())));
         hooks.run("post_deploy", &target.post_deploy, &about, &subject.output).await?;
         Ok(Ending::Served)
     }

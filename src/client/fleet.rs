@@ -75,7 +75,7 @@ async fn one(deployment: &Deployment<'_>, before: Option<(&Deployment<'_>, &Endi
     };
     output.words(&format!("not started: {why}"));
     if following.json {
-        output.json(&serde_json::json!({ "error": format!("not started: {why}"), "hint": null, "exit_code": FAILED }));
+        several::not_started(output, &why);
     }
     Fate::not_started()
 }

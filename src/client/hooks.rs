@@ -9,7 +9,10 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::Environment;
+
 use super::error::{ClientError, Effect};
+use super::exit_status;
 use super::interruption::Interruption;
 use super::output::Output;
 
@@ -36,7 +39,9 @@ Hooks run here, in the configuration's directory. Their environment:
   HALOY_VERSION        tag of the image, else its digest
   HALOY_DEPLOYMENT_ID  in post_deploy alone: the server gives it
   HALOY_TARGETS        a,b: in the global ones, instead of these
-  HALOY_CONFIG, HALOY_PERFORMER, and HALOY_GIT_COMMIT in a git work tree";
+  HALOY_CONFIG, HALOY_PERFORMER, and HALOY_GIT_COMMIT in a git work tree
+and what is in .env.{target} and .env files and not in the environment of haloy itself, except the
+tokens of `haloy server add`. The global ones have nothing of .env.{target}.";
 
 /// How long a hook may take to end after Ctrl-C.
 const GRACE: Duration = Duration::from_secs(5);
@@ -55,28 +60,39 @@ pub struct Hooks<'a> {
     pub skipped: bool,
 }
 
+/// What hooks are told that others are not.
+pub struct About<'a> {
+    /// Of their target; of none for those that run once.
+    pub environment: &'a Environment,
+    /// Some of [`VARIABLES`], and their values.
+    pub variables: Vec<(&'static str, &'a str)>,
+}
+
 impl Hooks<'_> {
     /// Runs the `commands` of a key one after the other; the first that fails is the last that runs.
-    /// What they print goes to stderr, because stdout belongs to our own data. `about` are the variables
-    /// that not all hooks have.
-    pub async fn run(&self, stage: &'static str, commands: &[String], about: &[(&str, &str)], output: &Output) -> Result<(), ClientError> {
+    /// What they print goes to stderr, because stdout belongs to our own data. `about` says which they are for.
+    pub async fn run(&self, stage: &'static str, commands: &[String], about: &About<'_>, output: &Output) -> Result<(), ClientError> {
         for command in commands.iter().filter(|_| !self.skipped) {
+            if self.interruption.happened() {
+                return Err(interrupted(stage, command));
+            }
             output.words(&output.terminal.dim(&format!("{stage}: {command}")));
             let status = self.one(stage, command, about, output).await?;
             if !status.success() {
-                return Err(ClientError::Hook { stage, command: command.clone(), outcome: outcome(status) });
+                return Err(ClientError::Hook { stage, command: command.clone(), outcome: exit_status::in_words(status) });
             }
         }
         Ok(())
     }
 
-    async fn one(&self, stage: &'static str, command: &str, about: &[(&str, &str)], output: &Output) -> Result<ExitStatus, ClientError> {
+    async fn one(&self, stage: &'static str, command: &str, about: &About<'_>, output: &Output) -> Result<ExitStatus, ClientError> {
         let failed = |source| ClientError::HookStart { stage, command: command.to_owned(), source };
         let mut shell = shell(command);
+        shell.envs(about.environment.file_variables()?.into_iter().map(|(name, value)| (name, value.expose())));
         VARIABLES.iter().for_each(|name| {
             shell.env_remove(name);
         });
-        shell.env("HALOY_STAGE", stage).env("HALOY_CONFIG", &self.config).envs(about.iter().copied());
+        shell.env("HALOY_STAGE", stage).env("HALOY_CONFIG", &self.config).envs(about.variables.iter().copied());
         shell.envs(self.performer.iter().map(|performer| ("HALOY_PERFORMER", performer)));
         shell.envs(self.git_commit.iter().map(|commit| ("HALOY_GIT_COMMIT", commit)));
         shell.current_dir(self.folder).stdin(Stdio::null());
@@ -103,9 +119,13 @@ impl Hooks<'_> {
             () = self.interruption.happens() => {}
         }
         end(&mut child).await;
-        let effect = if stage.ends_with("post_deploy") { Effect::Done } else { Effect::None };
-        Err(ClientError::Interrupted { during: format!("`{stage}` command `{command}`"), effect })
+        Err(interrupted(stage, command))
     }
+}
+
+fn interrupted(stage: &str, command: &str) -> ClientError {
+    let effect = if stage.ends_with("post_deploy") { Effect::Done } else { Effect::None };
+    ClientError::Interrupted { during: format!("`{stage}` command `{command}`"), effect }
 }
 
 /// Passes on what a hook prints, line by line.
@@ -170,17 +190,10 @@ fn shell(command: &str) -> Command {
     shell
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 fn shell(command: &str) -> Command {
     let mut shell = Command::new("cmd");
-    shell.args(["/C", command]);
+    // As it is written: cmd does not know the escapes that arguments get. It takes the outer quotes off (`/S`).
+    shell.raw_arg(format!("/D /S /C \"{command}\""));
     shell
-}
-
-fn outcome(status: ExitStatus) -> String {
-    #[cfg(unix)]
-    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
-        return format!("signal {signal}");
-    }
-    status.code().map_or_else(|| "an unknown status".to_owned(), |code| format!("exit code {code}"))
 }

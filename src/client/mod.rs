@@ -1,10 +1,11 @@
 //! The client: reads a configuration, asks a server for a change, and stays until the verdict.
 //!
-//! One file per command, its flags beside what it does. Below them, from the user to the wire:
-//! `project` and `targets` (which file, which of its targets), `subject` (which app, which server, which
-//! token), `several`, `fleet` and `deployment` (many at a time), `change` and `watch` (a job from its
-//! acceptance to its verdict), `output`, `progress` and `failure` (what people see of it), `api`, `sse` and
-//! `connection`.
+//! A file for each command, a folder where it is a larger one, its flags beside what it does. Below them,
+//! from the user to the wire: `project` and `targets` (which file, which of its targets), `secrets/` (what
+//! other programs keep), `subject` (which app, which server, which token), `several`, `fleet` and
+//! `deployment` (many at a time), `hooks` (commands of this machine), `change` and `watch` (a job from its
+//! acceptance to its verdict), `interruption` (Ctrl-C, for all that may take long), `output`, `progress` and
+//! `failure` (what people see of it), `api`, `sse` and `connection`.
 //!
 //! It never repeats a request that changes something, never decides anything by its own clock, and
 //! never speaks to another machine without TLS. Data goes to stdout, words go to stderr.
@@ -20,6 +21,7 @@ mod deploy;
 mod deployment;
 mod duration;
 mod error;
+mod exit_status;
 mod failure;
 mod fleet;
 mod hooks;

@@ -23,6 +23,8 @@ pub struct Project {
     pub has_others: bool,
     /// What was typed to lead here, if anything was.
     pub word: Option<String>,
+    /// Without any target's own files: for what is done once for all of them.
+    pub environment: Environment,
     /// What was fetched so far.
     pub secrets: FetchedSecrets,
     pub secret_providers: SecretProviders,
@@ -84,10 +86,9 @@ impl Project {
 
     fn with_all(config: Config) -> Self {
         let Config { path, targets, secret_providers, global_pre_deploy, global_post_deploy, .. } = config;
-        let environment = |target: &Target| Environment::new(folder(&path), &paths::client_config(), target.name.as_deref());
-        let targets: Vec<Chosen> = targets.into_iter().map(|target| Chosen { environment: environment(&target), target }).collect();
-        let (word, secrets) = (None, FetchedSecrets::default());
-        Self { path, has_others: false, word, secrets, targets, secret_providers, global_pre_deploy, global_post_deploy }
+        let targets = targets.into_iter().map(|target| Chosen { environment: environment(&path, Some(&target)), target }).collect();
+        let (word, secrets, environment) = (None, FetchedSecrets::default(), environment(&path, None));
+        Self { path, has_others: false, word, secrets, targets, environment, secret_providers, global_pre_deploy, global_post_deploy }
     }
 
     /// The directory that the configuration lies in.
@@ -132,7 +133,8 @@ impl Project {
 
     async fn fetch(&mut self, references: BTreeSet<SecretRef>, globals: &Globals) -> Result<(), ClientError> {
         if !references.is_empty() {
-            self.secrets = secrets::fetch(&self.secret_providers, &references, folder(&self.path), globals.terminal).await?;
+            let variables = self.environment.file_variables()?;
+            self.secrets = secrets::fetch(&self.secret_providers, &references, self.folder(), variables, globals.terminal).await?;
         }
         Ok(())
     }
@@ -152,6 +154,11 @@ fn load(globals: &Globals, word: Option<&str>) -> Result<Config, ClientError> {
 fn warn(config: &Config) {
     let colour = Terminal::detect().colour;
     config.warnings.iter().for_each(|warning| term::words(&warning.render(colour)));
+}
+
+/// Where the values of a target of the file at `path` are looked up, or those for all targets.
+pub fn environment(path: &Path, target: Option<&Target>) -> Environment {
+    Environment::new(folder(path), &paths::client_config(), target.and_then(|target| target.name.as_deref()))
 }
 
 pub fn folder(path: &Path) -> &Path {

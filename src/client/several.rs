@@ -27,8 +27,7 @@ pub async fn in_order(subjects: &[Subject], json: bool, act: impl AsyncFn(&Subje
             Err(error) => told(&subject.output, &error, json),
         };
         if code == ExitCode::from(INTERRUPTED) {
-            let rest = subjects[index + 1..].iter().filter_map(|subject| subject.output.target());
-            rest.for_each(|target| term::words(&format!("`{target}` is left as it is")));
+            subjects[index + 1..].iter().for_each(|subject| left(&subject.output, json));
             end = code;
             break;
         }
@@ -49,6 +48,20 @@ pub fn told(output: &Output, error: &ClientError, json: bool) -> ExitCode {
         output.json(&serde_json::json!({ "error": chain(error), "hint": error.hint(), "exit_code": error.exit_code() }));
     }
     ExitCode::from(error.exit_code())
+}
+
+fn left(output: &Output, json: bool) {
+    if let Some(target) = output.target() {
+        term::words(&format!("`{target}` is left as it is"));
+    }
+    if json {
+        not_started(output, "you left");
+    }
+}
+
+/// The JSON value of one of several that nothing was done about.
+pub fn not_started(output: &Output, why: &str) {
+    output.json(&serde_json::json!({ "error": format!("not started: {why}"), "hint": null, "exit_code": FAILED }));
 }
 
 /// The values that were kept, as one list.

@@ -19,7 +19,7 @@ use super::output::Output;
 use super::project::{Chosen, Project};
 use super::targets::{self, Purpose, Selection};
 
-pub use super::project::{chosen_path, folder};
+pub use super::project::{chosen_path, environment, folder};
 
 /// What was typed before or beside the command's own arguments.
 pub struct Globals {

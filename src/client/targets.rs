@@ -38,7 +38,7 @@ impl Selection {
     /// The chosen ones of `targets` (never empty), in their order. `path` is the file that has them.
     pub fn choose(&self, targets: Vec<Target>, path: &Path, purpose: Purpose, terminal: Terminal) -> Result<Vec<Target>, ClientError> {
         if !self.targets.is_empty() {
-            return named(targets, &self.targets, path);
+            return take_named(targets, &self.targets, path);
         }
         if self.all {
             return self.unprotected(targets, path, purpose);
@@ -92,35 +92,58 @@ impl Selection {
             _ => word.to_owned(),
         };
         let names: Vec<String> = words.into_iter().map(name).collect();
-        named(targets, &names, path)
+        take_named(targets, &names, path)
     }
 }
 
-/// The targets of these names; a name that is no target's may be the name of their app.
-fn named(targets: Vec<Target>, names: &[String], path: &Path) -> Result<Vec<Target>, ClientError> {
-    let names: Vec<&str> = names.iter().map(|name| name.trim()).collect();
-    let is_key = |name: &str| targets.iter().any(|target| target.name.as_deref() == Some(name));
-    let means =
-        |name: &str, target: &Target| if is_key(name) { target.name.as_deref() == Some(name) } else { target.spec.name.as_str() == name };
-    let unknown: Vec<&str> = names.iter().copied().filter(|name| !targets.iter().any(|target| means(name, target))).collect();
+fn take_named(targets: Vec<Target>, words: &[String], path: &Path) -> Result<Vec<Target>, ClientError> {
+    let chosen = named(&targets.iter().map(names).collect::<Vec<_>>(), words, path)?;
+    Ok(targets.into_iter().zip(chosen).filter_map(|(target, chosen)| chosen.then_some(target)).collect())
+}
+
+/// What a target may be called by.
+#[derive(Clone, Copy)]
+pub struct Names<'a> {
+    /// None for the one target of a file that names none.
+    pub target: Option<&'a str>,
+    pub app: &'a str,
+}
+
+impl<'a> Names<'a> {
+    /// What people call a target: its name, else that of its app.
+    fn label(self) -> &'a str {
+        self.target.unwrap_or(self.app)
+    }
+}
+
+fn names(target: &Target) -> Names<'_> {
+    Names { target: target.name.as_deref(), app: target.spec.name.as_str() }
+}
+
+/// Which of the targets are called by `words`; a word that is no target's name may be that of their app.
+pub fn named(targets: &[Names<'_>], words: &[String], path: &Path) -> Result<Vec<bool>, ClientError> {
+    let words: Vec<&str> = words.iter().map(|word| word.trim()).collect();
+    let is_target = |word: &str| targets.iter().any(|names| names.target == Some(word));
+    let means = |word: &str, names: &Names<'_>| if is_target(word) { names.target == Some(word) } else { names.app == word };
+    let unknown: Vec<&str> = words.iter().copied().filter(|word| !targets.iter().any(|names| means(word, names))).collect();
     if let Some(first) = unknown.first() {
-        let known: Vec<String> = targets.iter().map(|target| label(target).to_owned()).collect();
+        let known: Vec<String> = targets.iter().map(|names| names.label().to_owned()).collect();
         let meant = nearest(first, known.iter().map(String::as_str)).map(str::to_owned);
-        let unknown = unknown.iter().map(|name| (*name).to_owned()).collect();
+        let unknown = unknown.iter().map(|word| (*word).to_owned()).collect();
         return Err(ClientError::UnknownTargets { path: path.to_owned(), unknown, known, meant });
     }
-    let chosen: Vec<bool> = targets.iter().map(|target| names.iter().any(|name| means(name, target))).collect();
-    Ok(targets.into_iter().zip(chosen).filter_map(|(target, chosen)| chosen.then_some(target)).collect())
+    Ok(targets.iter().map(|names| words.iter().any(|word| means(word, names))).collect())
 }
 
 /// Whether a word is the target's name or that of its app.
 pub fn is_called(target: &Target, word: &str) -> bool {
-    target.name.as_deref() == Some(word) || target.spec.name.as_str() == word
+    let names = names(target);
+    names.target == Some(word) || names.app == word
 }
 
 /// What people call a target: its name, else that of its app.
 pub fn label(target: &Target) -> &str {
-    target.name.as_deref().unwrap_or(target.spec.name.as_str())
+    names(target).label()
 }
 
 /// `` `a`, `b` ``

@@ -164,10 +164,14 @@ fn read_variable(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Strin
     Some(name.to_owned())
 }
 
+/// How the variables begin that hold the tokens of servers.
+pub const TOKEN_VARIABLE: &str = "HALOY_API_TOKEN_";
+
 /// `HALOY_API_TOKEN_` and the host: capitals and digits, everything else collapsed to one `_`.
 fn token_variable(host: &str) -> String {
     let words = host.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    words.fold("HALOY_API_TOKEN".to_owned(), |name, word| format!("{name}_{}", word.to_ascii_uppercase()))
+    let words: Vec<String> = words.map(str::to_ascii_uppercase).collect();
+    format!("{TOKEN_VARIABLE}{}", words.join("_"))
 }
 
 fn env_line(variable: &str, token: &Secret) -> Result<String, ConfigError> {

@@ -8,6 +8,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use super::client::TOKEN_VARIABLE;
 use super::error::ConfigError;
 use crate::secret::Secret;
 use crate::{env, files};
@@ -39,6 +40,14 @@ impl Environment {
             return Ok(Some(Secret::new(value)));
         }
         Ok(self.files()?.get(key).filter(|value| !value.expose().is_empty()).cloned())
+    }
+
+    /// What the files hold and the process lacks, for programs that are run on behalf of the user. Without the
+    /// tokens that `haloy server add` keeps: those are for haloy alone.
+    pub fn file_variables(&self) -> Result<Vec<(&str, &Secret)>, ConfigError> {
+        let lacks = |name: &str| std::env::var_os(name).is_none_or(|value| value.is_empty());
+        let variables = self.files()?.iter().map(|(name, value)| (name.as_str(), value));
+        Ok(variables.filter(|(name, _)| lacks(name) && !name.starts_with(TOKEN_VARIABLE)).collect())
     }
 
     fn files(&self) -> Result<&BTreeMap<String, Secret>, ConfigError> {
@@ -144,6 +153,18 @@ mod tests {
         assert_eq!(get("HALOY_TEST_B").as_deref(), Some("client"));
         assert_eq!(get("HALOY_TEST_EMPTY"), None);
         assert!(!format!("{environment:?}").contains("client"), "values are never shown");
+    }
+
+    #[test]
+    fn programs_are_given_what_the_process_lacks() {
+        let project = tempfile::tempdir().expect("temporary directory");
+        let client = tempfile::tempdir().expect("temporary directory");
+        std::fs::write(project.path().join(".env"), "PATH=/nowhere\nHALOY_TEST_A=project\nHALOY_TEST_EMPTY=\n").expect("write");
+        std::fs::write(client.path().join(".env"), "HALOY_API_TOKEN_LOCALHOST=hunter2\nHALOY_TEST_B=client\n").expect("write");
+        let environment = Environment::new(project.path(), client.path(), None);
+        let variables = environment.file_variables().expect("both files are fine");
+        let shown: Vec<_> = variables.into_iter().map(|(name, value)| (name, value.expose())).collect();
+        assert_eq!(shown, [("HALOY_TEST_A", "project"), ("HALOY_TEST_B", "client"), ("HALOY_TEST_EMPTY", "")]);
     }
 
     #[test]

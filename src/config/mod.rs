@@ -82,7 +82,7 @@ pub use schema::{ADDRESS as SCHEMA_ADDRESS, schema};
 pub use source::find;
 pub use spelling::nearest;
 pub use target::Target;
-pub use value::{SourcedValue, ValueSource};
+pub use value::{MASK, SourcedValue, ValueSource};
 
 use app::App;
 use document::Document;

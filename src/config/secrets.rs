@@ -255,11 +255,6 @@ impl fmt::Display for SecretRef {
     }
 }
 
-/// The key of a source that a reference is likely to mean.
-pub fn nearest_key<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    nearest(written, known)
-}
-
 fn read_source(provider: Provider, field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Source> {
     if !field.is_object() && !field.is_empty() {
         findings.wrong_kind(field, "an object").hint(format!("see `haloy config docs secret_providers.{}`", provider.name()));

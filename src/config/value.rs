@@ -11,6 +11,9 @@ use super::source::Site;
 use crate::names::is_env_name;
 use crate::secret::Secret;
 
+/// What stands in the place of what may be a secret.
+pub const MASK: &str = "********";
+
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ValueSource {
@@ -157,7 +160,7 @@ impl SourcedValue {
 
     /// A name that is written for this value, as it may be shown: what is pasted in its place may be a secret.
     pub fn shown<'v>(&self, name: &'v str) -> &'v str {
-        if self.hidden { "********" } else { name }
+        if self.hidden { MASK } else { name }
     }
 
     fn look_up(&self, environment: &Environment, secrets: &FetchedSecrets) -> Result<Option<Secret>, ConfigError> {

@@ -43,10 +43,14 @@ fn below(value: &Value, indent: usize, text: &mut String) {
 
 fn plain(value: &Value) -> String {
     match value {
-        Value::String(text) if reads_as_another(text) => Value::from(text.as_str()).to_string(),
-        Value::String(text) => scalar(text),
+        Value::String(value) => text(value),
         other => other.to_string(),
     }
+}
+
+/// A text as a value that is read as text again: `"2048"`, `"no"`.
+pub fn text(text: &str) -> String {
+    if reads_as_another(text) { Value::from(text).to_string() } else { scalar(text) }
 }
 
 /// A text on one line, quoted where YAML would read something else than text.

@@ -36,7 +36,8 @@ pub struct Container {
     pub name: String,
     pub owner: Owner,
     pub phase: ContainerPhase,
-    /// The verdict of the image's HEALTHCHECK; none when the image has none.
+    /// The verdict of the check that the engine makes, the app's own command or the image's HEALTHCHECK;
+    /// none when there is neither or it is switched off.
     pub health: Option<HealthCheck>,
     /// Its address in each network it is attached to, while it runs; 127.0.0.1 in the `host` network.
     pub addresses: BTreeMap<String, IpAddr>,
@@ -77,7 +78,7 @@ pub struct Listening {
     pub loopback_only: bool,
 }
 
-/// State of an image-defined HEALTHCHECK.
+/// State of the health check that the engine makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthCheck {
     pub status: HealthCheckStatus,

@@ -38,6 +38,19 @@ fn home() -> Home {
     home
 }
 
+/// As for `haloy deploy`.
+#[test]
+fn targets_are_chosen_by_their_names_or_their_apps() {
+    let home = Home::new();
+    home.write("haloy.yaml", "image: nginx:1.29\ntargets:\n  prod: {name: shop}\n  test: {name: shop-test}\n  db: {}\n");
+    for (words, expected) in [("shop", json!(["prod"])), ("db, shop", json!(["prod", "db"])), ("test,shop-test", json!(["test"]))] {
+        let list = home.haloy(&["config", "show", "--json", "-t", words]).json();
+        let names: Vec<_> = list.as_array().expect("a list").iter().map(|target| target["target"].clone()).collect();
+        assert_eq!(json!(names), expected, "{words}");
+    }
+    has(&home.haloy(&["config", "show", "-t", "prd"]).fails(2), &["`prd`", "did you mean `prod`?"]);
+}
+
 #[test]
 fn all_keys_in_short_and_one_in_full() {
     let home = Home::new();

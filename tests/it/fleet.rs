@@ -64,6 +64,27 @@ fn servers_do_not_wait_for_each_other() {
     assert_eq!(asked(&near), [deploy("eu")]);
 }
 
+/// A program that reads the list learns of every target, and of the jobs that go on.
+#[test]
+fn what_was_left_has_a_value_too() {
+    let (near, far) = willing();
+    near.on(&events(7), [Answer::Events(vec![phase(1, 0, "checking")], End::Hang)]);
+    let home = home(&near, &far, "global_post_deploy: ['true']\n");
+    let mut run = home.start(&["deploy", "--all", "--json"]);
+    run.says("asia | ✓ `asia` is deployed");
+    while near.received_on(&events(7)).is_empty() {
+        std::thread::yield_now();
+    }
+    run.interrupt();
+    let run = run.end();
+    let list = run.json();
+    let about = |index: usize| (list[index]["target"].clone(), list[index]["job"].clone(), list[index]["phase"].clone());
+    assert_eq!(about(0), (json!("eu"), json!(7), json!(null)), "as with --detach");
+    has(list[1]["error"].as_str().unwrap_or_default(), &["not started: you left"]);
+    assert_eq!(list[2]["phase"], json!("done"));
+    run.fails(130);
+}
+
 #[test]
 fn a_failure_stops_what_comes_after_it_on_its_server_alone() {
     let (near, far) = willing();

@@ -167,6 +167,48 @@ fn ctrl_c_ends_a_hook_and_everything() {
 }
 
 #[test]
+fn hooks_find_what_is_in_env_files() {
+    let api = willing();
+    let dump = |key: &str| format!("{key}: ['env | grep ^SHOP_ | sort > {key}; env | grep -c ^HALOY_API_TOKEN_ >> {key}; true']\n");
+    let targets = "targets:\n  shop: {}\n";
+    let keys = ["global_pre_deploy", "pre_deploy", "post_deploy"].map(dump).concat();
+    let home = home(&api, &format!("image: shop:v2\nserver: SERVER\n{keys}{targets}"));
+    home.write("project/.env.shop", "SHOP_OWN=hunter1\n");
+    home.write("project/.env", "SHOP_OWN=none\nSHOP_ALL='hunter two'\nSHOP_SET=hunter3\nHALOY_STAGE=mine\n");
+    let mut command = home.command(binary());
+    let deploy = run(command.args(["deploy", "project"]).env("SHOP_SET", "of the process"));
+    assert!(!deploy.stderr.contains("hunter"), "{}", deploy.stderr);
+    deploy.ok();
+    let common = "SHOP_ALL=hunter two\n";
+    for key in ["pre_deploy", "post_deploy"] {
+        assert_eq!(home.read(&format!("project/{key}")), format!("{common}SHOP_OWN=hunter1\nSHOP_SET=of the process\n0\n"));
+    }
+    assert_eq!(home.read("project/global_pre_deploy"), format!("{common}SHOP_OWN=none\nSHOP_SET=of the process\n0\n"));
+
+    home.write("project/.env", "SHOP_ALL=hunter two\n");
+    let before = api.received_on(DEPLOY).len();
+    let refused = home.haloy(&["deploy", "project"]).fails(2);
+    has(&refused, &["project/.env`, line 1 is not `NAME=value`", "in single quotes"]);
+    assert!(!refused.contains("hunter"), "{refused}");
+    assert_eq!(api.received_on(DEPLOY).len(), before, "found out before anything is done");
+    home.haloy(&["deploy", "project", "--skip-hooks"]).ok();
+}
+
+#[test]
+fn no_hook_begins_after_ctrl_c() {
+    let api = willing();
+    let file = "name: shop\nserver: SERVER\nimage: shop:v2\ndomains: [shop.example.com]\npost_deploy: ['touch never']\n";
+    let home = home(&api, file);
+    // Asked for the ports of the app's addresses, between the verdict and the hook.
+    api.on("GET /v1/version", [Answer::Events(Vec::new(), End::Hang)]);
+    let mut deploy = home.start(&["deploy", "project"]);
+    deploy.says("`shop` is deployed");
+    deploy.interrupt();
+    has(&deploy.end().fails(130), &["error: interrupted during `post_deploy` command `touch never`"]);
+    assert!(!home.path().join("project/never").exists());
+}
+
+#[test]
 fn what_a_hook_leaves_running_delays_nobody() {
     let api = willing();
     let home = home(&api, &two("").replace("echo building;", "sleep 20 & echo $! > child; printf unfinished;"));

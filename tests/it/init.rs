@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::program::{Home, has};
+use crate::program::{Home, binary, has, run};
 
 #[test]
 fn what_is_there_becomes_a_file_that_is_valid() {
@@ -59,6 +59,23 @@ fn flags_say_the_rest_in_every_format() {
         );
         assert_eq!(json["targets"][0]["server"], "haloy.example.com");
     }
+}
+
+#[test]
+fn names_that_yaml_takes_for_something_else_are_texts() {
+    for name in ["2048", "true", "null", "no", "1.5", "1e3", "0x1f", "inf"] {
+        let home = Home::new();
+        home.write(&format!("{name}/Dockerfile"), "FROM scratch\n");
+        let mut init = home.command(binary());
+        run(init.arg("init").current_dir(home.path().join(name))).ok();
+        let valid = home.haloy(&["validate-config", &format!("./{name}"), "--json"]).json();
+        assert_eq!(valid["targets"][0]["spec"]["name"], json!(name), "{valid}");
+    }
+    let home = Home::new();
+    home.write("Dockerfile", "FROM scratch\n");
+    home.haloy(&["init", "--server", "[::1]:9999", "--domain", "1.example.com"]).ok();
+    let valid = home.haloy(&["validate-config", "--json"]).json();
+    assert_eq!((&valid["targets"][0]["server"], valid["ok"].as_bool()), (&json!("[::1]:9999"), Some(true)), "{valid}");
 }
 
 /// Everything that the file proposes is right, too.

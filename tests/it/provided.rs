@@ -75,3 +75,25 @@ fn a_token_is_looked_up_when_it_is_sent() {
     has(&home.haloy(&["deploy"]).fails(2), &["none", "tokn"]);
     assert!(api.received().iter().all(|request| request.line.starts_with("GET ")));
 }
+
+/// What signs a tool in may be in a `.env` file.
+#[test]
+fn programs_find_what_is_in_env_files() {
+    let home = Home::new();
+    let path = home.write("vault.sh", "#!/bin/sh\necho \"$VAULT_TOKEN$OWN\" >&2\nprintf %s \"${VAULT_TOKEN:?is missing}\"\n");
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("executable");
+    let env = "env: [{name: KEY, from: {secret: 'command:vault'}}]\n";
+    let file = format!(
+        "image: shop\nserver: localhost\ntargets: {{shop: {{}}}}\nsecret_providers: {{command: {{vault: {{run: [./vault.sh]}}}}}}\n{env}"
+    );
+    home.write("haloy.yaml", &file);
+    let show = || home.haloy(&["validate-config", "--show-resolved-config"]);
+    has(&show().stderr, &["VAULT_TOKEN: is missing"]);
+    home.write(".env", "VAULT_TOKEN=hunter2-of-all\n");
+    home.write(".env.shop", "OWN=hunter3\n");
+    has(&show().ok(), &["value: hunter2-of-all\n"]);
+    home.write("vault.sh", "#!/bin/sh\necho \"no access with $VAULT_TOKEN\" >&2\nexit 1\n");
+    let error = show().fails(1);
+    has(&error, &["no access with *****\n"]);
+    assert!(!error.contains("hunter"), "{error}");
+}

@@ -321,4 +321,18 @@ fn who_leaves_leaves_the_rest_as_it_is() {
     let said = restart.end().fails(130);
     has(&said, &["eu   | detached, job 7 goes on", "`haloy attach 7 -t eu`", "`us` is left as it is\n`asia` is left as it is\n"]);
     assert_eq!((asked(&near).len(), asked(&far).len()), (1, 0));
+
+    let restart = home.start(&["restart", "--all", "--json"]);
+    while near.received_on(&events(7)).len() < 2 {
+        std::thread::yield_now();
+    }
+    restart.interrupt();
+    let run = restart.end();
+    let list = run.json();
+    assert_eq!((&list[0]["target"], &list[0]["job"]), (&json!("eu"), &json!(7)));
+    for (index, target) in [(1, "us"), (2, "asia")] {
+        assert_eq!((&list[index]["target"], &list[index]["exit_code"]), (&json!(target), &json!(1)));
+        has(list[index]["error"].as_str().unwrap_or_default(), &["not started: you left"]);
+    }
+    run.fails(130);
 }

@@ -171,11 +171,10 @@ fn secrets_of_providers_are_fetched_only_to_be_shown() {
 fn what_is_pasted_in_the_wrong_place_is_not_shown() {
     let home = Home::new();
     home.write("haloy.yaml", "name: shop\nimage: nginx\napi_token: haloy_hunter2\nenv:\n  - hunter2\n");
-    for args in [&["validate-config"][..], &["validate-config", "--json"], &["validate-config", "--show-resolved-config", "--mask-secrets"]]
-    {
+    let masked = &["validate-config", "--show-resolved-config", "--mask-secrets"];
+    for args in [&["validate-config"][..], &["validate-config", "--json"], masked, &[&masked[..], &["--json"]].concat()] {
         let run = home.haloy(args);
-        assert!(!run.stderr.contains("haloy_hunter2") && !run.stdout.contains("haloy_hunter2"), "{run:?}");
-        assert!(!run.stderr.contains("`hunter2`"), "{run:?}");
+        assert!(!run.stderr.contains("hunter2") && !run.stdout.contains("hunter2"), "{run:?}");
     }
 }
 

@@ -89,6 +89,15 @@ fn ctrl_c_detaches_and_says_how_to_come_back() {
         deploy.interrupt();
         has(&deploy.end().fails(130), &["detached, job 7 goes on", &attach]);
     }
+    let seen = api.received_on(EVENTS).len();
+    let deploy = home.start(&["deploy", "--json"]);
+    while api.received_on(EVENTS).len() == seen {
+        std::thread::yield_now();
+    }
+    deploy.interrupt();
+    let run = deploy.end();
+    assert_eq!(run.json()["job"], 7, "as with --detach");
+    run.fails(130);
 }
 
 #[test]

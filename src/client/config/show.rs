@@ -7,15 +7,13 @@ use serde::Serialize;
 
 use crate::config::reference::{self, Entry};
 use crate::config::settings::{self, Setting, SettingOrigin, TargetSettings};
-use crate::config::{self, nearest, yaml_text};
+use crate::config::{self, MASK, yaml_text};
 use crate::term::{self, Terminal};
 
 use super::super::Outcome;
 use super::super::error::ClientError;
 use super::super::subject::{self, Globals};
-
-/// What stands in the place of what may be a secret.
-const MASK: &str = "********";
+use super::super::targets::{self, Names};
 
 /// Show the configuration of each target as it is in the end, secrets masked
 #[derive(clap::Args)]
@@ -89,21 +87,18 @@ impl Show {
 }
 
 /// The targets of these names; all when none is named.
-fn chosen<'a>(known: &'a [TargetSettings], names: &[String], path: &Path) -> Result<Vec<&'a TargetSettings>, ClientError> {
-    let labels: Vec<&str> = known.iter().map(label).collect();
-    let unknown: Vec<String> = names.iter().filter(|name| !labels.contains(&name.as_str())).cloned().collect();
-    if let Some(first) = unknown.first() {
-        let meant = nearest(first, labels.iter().copied()).map(str::to_owned);
-        let known = labels.into_iter().map(str::to_owned).collect();
-        return Err(ClientError::UnknownTargets { path: path.to_owned(), unknown, known, meant });
+fn chosen<'a>(known: &'a [TargetSettings], words: &[String], path: &Path) -> Result<Vec<&'a TargetSettings>, ClientError> {
+    if words.is_empty() {
+        return Ok(known.iter().collect());
     }
-    Ok(known.iter().filter(|target| names.is_empty() || names.iter().any(|name| name == label(target))).collect())
+    let names: Vec<Names<'_>> = known.iter().map(names).collect();
+    let chosen = targets::named(&names, words, path)?;
+    Ok(known.iter().zip(chosen).filter_map(|(target, chosen)| chosen.then_some(target)).collect())
 }
 
-/// What people call a target: its name, else that of its app.
-fn label(target: &TargetSettings) -> &str {
-    let app = || target.settings.iter().find(|setting| setting.key == "name")?.value.as_deref();
-    target.name.as_deref().or_else(app).unwrap_or_default()
+fn names(target: &TargetSettings) -> Names<'_> {
+    let app = target.settings.iter().find(|setting| setting.key == "name").and_then(|setting| setting.value.as_deref());
+    Names { target: target.name.as_deref(), app: app.unwrap_or_default() }
 }
 
 /// The settings that a key leads to: those of the path as it was typed, else every place of the key.

@@ -1,6 +1,6 @@
 //! The text of a first configuration.
 
-use crate::config::SCHEMA_ADDRESS;
+use crate::config::{SCHEMA_ADDRESS, yaml_text};
 use crate::names::{AppName, Domain};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -70,16 +70,21 @@ impl Draft {
         let domain = self.domain.as_ref().map_or("app.example.com", Domain::as_str);
         let port = self.shown_port();
         vec![
-            section("The app's name; its containers are called after it.", format!("name: {name}"), format!("name = \"{name}\""), true),
+            section(
+                "The app's name; its containers are called after it.",
+                format!("name: {}", yaml_text::text(name.as_str())),
+                format!("name = \"{name}\""),
+                true,
+            ),
             section(
                 "The server, as it was given to `haloy server add`. It may be left out as long as there is only one.",
-                format!("server: {server}"),
+                format!("server: {}", yaml_text::text(server)),
                 format!("server = \"{server}\""),
                 self.server.is_some(),
             ),
             section(
                 "The names under which visitors reach the app; each gets a certificate. A worker has none.",
-                format!("domains:\n  - {domain}"),
+                format!("domains:\n  - {}", yaml_text::text(domain)),
                 format!("domains = [\"{domain}\"]"),
                 self.domain.is_some(),
             ),

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::io;
 use std::time::Duration;
 
-use crate::config::secrets::{Provider, SourceId, nearest_key};
+use crate::config::nearest;
+use crate::config::secrets::{Provider, SourceId};
 use crate::error::{FAILED, MISUSE, Report, render};
 
 use super::tool::Tool;
@@ -119,7 +120,7 @@ impl Report for Failure {
             Problem::Run { .. } | Problem::TooMuch { .. } => return None,
             Problem::Output { .. } => tool.format.to_owned(),
             Problem::SopsFormat => "write `format: yaml`, `format: json` or `format: dotenv` below it".to_owned(),
-            Problem::NoKey { key, known } => match nearest_key(key, known.iter().map(String::as_str)) {
+            Problem::NoKey { key, known } => match nearest(key, known.iter().map(String::as_str)) {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => keys(known),
             },

@@ -3,6 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::program::is_secret_variable;
+use crate::secret::Secret;
 
 const LINES: usize = 10;
 const LINE_LENGTH: usize = 300;
@@ -10,17 +11,20 @@ const LINE_LENGTH: usize = 300;
 const SHORTEST_SECRET: usize = 6;
 const MASK: &str = "*****";
 
-/// The last lines of `stderr`. Words of stdout and values of variables like `VAULT_TOKEN` are masked in them.
-pub fn of(stderr: &[u8], stdout: &[u8]) -> Vec<String> {
+/// The last lines of `stderr`. Words of stdout, values of variables like `VAULT_TOKEN` and all of `.env` files
+/// (`given`) are masked in them.
+pub fn of(stderr: &[u8], stdout: &[u8], given: &[(&str, &Secret)]) -> Vec<String> {
     let variables = std::env::vars_os().filter(|(name, _)| is_secret_variable(name));
     let variables: Vec<Zeroizing<String>> = variables.filter_map(|(_, value)| value.into_string().ok().map(Zeroizing::new)).collect();
-    lines(stderr, stdout, &variables.iter().map(|value| value.as_str()).collect::<Vec<_>>())
+    let given = given.iter().map(|(_, value)| value.expose());
+    lines(stderr, stdout, &variables.iter().map(|value| value.as_str()).chain(given).collect::<Vec<_>>())
 }
 
 fn lines(stderr: &[u8], stdout: &[u8], variables: &[&str]) -> Vec<String> {
     let printed = Zeroizing::new(String::from_utf8_lossy(stdout).into_owned());
     let words = printed.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | '=')).map(|word| word.trim_matches(':'));
-    let mut secrets: Vec<&str> = words.chain(printed.lines().map(str::trim)).chain(variables.iter().map(|value| value.trim())).collect();
+    let mut secrets: Vec<&str> =
+        words.chain(printed.lines().map(str::trim)).chain(variables.iter().flat_map(|value| value.lines()).map(str::trim)).collect();
     secrets.retain(|secret| secret.len() >= SHORTEST_SECRET);
     // A secret may be a part of another one.
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));

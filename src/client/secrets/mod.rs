@@ -38,6 +38,7 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt as _};
 
 use crate::config::secrets::{FetchedSecrets, SecretProviders, SecretRef, SourceId};
+use crate::secret::Secret;
 use crate::term::{Spinner, Terminal};
 
 use document::Contents;
@@ -51,19 +52,21 @@ const PARALLEL: usize = 8;
 /// After so long people are told what is being waited for.
 const SILENCE: Duration = Duration::from_secs(1);
 
-/// The secrets that `references` name. Programs run in `folder`, the directory of the configuration file. Everything
-/// that is wrong is in the error, not the first of it. Dropping the future ends the programs.
+/// The secrets that `references` name. Programs run in `folder`, the directory of the configuration file, with
+/// `variables` beside those of this process. Everything that is wrong is in the error, not the first of it.
+/// Dropping the future ends the programs.
 pub async fn fetch(
     providers: &SecretProviders,
     references: &BTreeSet<SecretRef>,
     folder: &Path,
+    variables: Vec<(&str, &Secret)>,
     terminal: Terminal,
 ) -> Result<FetchedSecrets, SecretError> {
-    Fetch { programs: Programs::of_this_process(), providers, folder, terminal }.all(references).await
+    Fetch { programs: Programs::of_this_process(variables), providers, folder, terminal }.all(references).await
 }
 
 struct Fetch<'a> {
-    programs: Programs,
+    programs: Programs<'a>,
     providers: &'a SecretProviders,
     folder: &'a Path,
     terminal: Terminal,

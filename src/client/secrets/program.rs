@@ -12,7 +12,9 @@ use tokio::process::{Child, Command};
 use zeroize::Zeroizing;
 
 use crate::env;
+use crate::secret::Secret;
 
+use super::super::exit_status;
 use super::error::Problem;
 use super::last_words;
 
@@ -33,18 +35,20 @@ pub struct Invocation {
     pub arguments: Vec<String>,
 }
 
-/// Where programs are and how long they may take.
-pub struct Programs {
+/// Where programs are, what they are told, and how long they may take.
+pub struct Programs<'a> {
     pub path: OsString,
+    /// Of `.env` files, beside the environment of this process.
+    pub variables: Vec<(&'a str, &'a Secret)>,
     pub time_limit: Duration,
 }
 
 /// What a program printed; wiped when it is dropped.
 pub type Output = Zeroizing<Vec<u8>>;
 
-impl Programs {
-    pub fn of_this_process() -> Self {
-        Self { path: std::env::var_os(env::PATH).unwrap_or_default(), time_limit: TIME_LIMIT }
+impl<'a> Programs<'a> {
+    pub fn of_this_process(variables: Vec<(&'a str, &'a Secret)>) -> Self {
+        Self { path: std::env::var_os(env::PATH).unwrap_or_default(), variables, time_limit: TIME_LIMIT }
     }
 
     /// Runs a program in `folder` to its end and returns what it printed. It is killed when the future is dropped.
@@ -58,6 +62,7 @@ impl Programs {
         let mut child = Command::new(file)
             .args(&invocation.arguments)
             .current_dir(folder)
+            .envs(self.variables.iter().map(|(name, value)| (name, value.expose())))
             .env(env::PATH, &self.path)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -67,10 +72,10 @@ impl Programs {
             .map_err(failed)?;
         let (mut stdout, mut stderr) = (Zeroizing::new(Vec::with_capacity(STDOUT_LIMIT)), Zeroizing::new(Vec::new()));
         let ended = tokio::time::timeout(self.time_limit, watch(&mut child, &mut stdout, &mut stderr)).await;
-        let words = || last_words::of(&stderr, &stdout);
+        let words = || last_words::of(&stderr, &stdout, &self.variables);
         match ended {
             Ok(Ok(status)) if status.success() => Ok(stdout),
-            Ok(Ok(status)) => Err(Problem::Exit { program: name.to_owned(), outcome: outcome(status), words: words() }),
+            Ok(Ok(status)) => Err(Problem::Exit { program: name.to_owned(), outcome: exit_status::in_words(status), words: words() }),
             Ok(Err(Broken::TooMuch)) => Err(Problem::TooMuch { program: name.to_owned(), limit: STDOUT_LIMIT }),
             Ok(Err(Broken::Io(cause))) => Err(failed(cause)),
             Err(_) => Err(Problem::TimeOut { program: name.to_owned(), limit: self.time_limit, words: words() }),
@@ -164,14 +169,6 @@ async fn read_end(pipe: Option<impl AsyncRead + Unpin>, buffer: &mut Vec<u8>) ->
             buffer.drain(..buffer.len() - STDERR_LIMIT);
         }
     }
-}
-
-fn outcome(status: ExitStatus) -> String {
-    #[cfg(unix)]
-    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
-        return format!("signal {signal}");
-    }
-    status.code().map_or_else(|| "an unknown status".to_owned(), |code| format!("exit code {code}"))
 }
 
 /// Whether a variable's value is one that no message may show.

@@ -76,7 +76,7 @@ impl Fakes {
         let references: Vec<SecretRef> = references.iter().map(|reference| self.reference(reference)).collect();
         let path = std::env::join_paths([self.programs.path(), Path::new("/usr/bin"), Path::new("/bin")]).expect("paths");
         let fetch = Fetch {
-            programs: Programs { path, time_limit: self.time_limit },
+            programs: Programs { path, variables: Vec::new(), time_limit: self.time_limit },
             providers: &self.providers,
             folder: self.project.path(),
             terminal: Terminal { progress: false, interactive: false, colour: false },
@@ -216,7 +216,7 @@ fn lastpass() {
         "last_touch": "0",
         "group": "Production",
         "url": "http://sn",
-        "note": "NoteType:SSH Key\nBit Strength:4096\nPrivate Key:-----BEGIN\nhunter3\n-----END\nHost:a:22\nNotes:one: two\nthree" 
+        "note": "NoteType:SSH Key\nBit Strength:4096\nPrivate Key:-----BEGIN\nProc-Type: 4,ENCRYPTED\n\nhunter3\n-----END\nHostname:a:22\nNotes:one: two\nthree" 
       }
     ]"#;
     let fakes = Fakes::new("  lastpass:\n    smtp:\n      item: Production/SMTP\n").prints("lpass", list);
@@ -224,11 +224,16 @@ fn lastpass() {
         ("lastpass:smtp.username", "mailer"),
         ("lastpass:smtp.password", "hunter2"),
         ("lastpass:smtp.url", "http://sn"),
-        ("lastpass:smtp.Private Key", "-----BEGIN\nhunter3\n-----END"),
-        ("lastpass:smtp.Host", "a:22"),
+        ("lastpass:smtp.Private Key", "-----BEGIN\nProc-Type: 4,ENCRYPTED\n\nhunter3\n-----END"),
+        ("lastpass:smtp.Hostname", "a:22"),
         ("lastpass:smtp.Notes", "one: two\nthree"),
     ];
     reads(&fakes, "lpass", &["show", "--json", "Production/SMTP"], &expected);
+
+    let own = r#"[{"id": "1", "name": "SMTP", "note": "NoteType:Our Form\nRelay:a:25\nRelay Key:hunter2"}]"#;
+    let fakes = Fakes::new("  lastpass:\n    smtp:\n      item: SMTP\n").prints("lpass", own);
+    let expected = [("lastpass:smtp.Relay", "a:25"), ("lastpass:smtp.Relay Key", "hunter2")];
+    reads(&fakes, "lpass", &["show", "--json", "SMTP"], &expected);
 }
 
 #[test]

@@ -10,7 +10,6 @@ use serde::Serialize;
 use crate::config::secrets::FetchedSecrets;
 use crate::config::{self, ArgValue, Config, ConfigError, Environment, Mistake, Target, ValueSource, yaml_text};
 use crate::error::Report as _;
-use crate::paths;
 use crate::term::{self, Terminal};
 use crate::wire::AppSpec;
 
@@ -55,7 +54,7 @@ struct Valid<'a> {
 struct ValidTarget<'a> {
     name: Option<&'a str>,
     server: Option<&'a str>,
-    spec: &'a AppSpec,
+    spec: AppSpec,
     /// The image is built by `haloy deploy`.
     is_built: bool,
     /// Environment variables that a deploy needs and that are not set here.
@@ -108,10 +107,11 @@ impl ValidateConfig {
         let secrets = if references.is_empty() {
             FetchedSecrets::default()
         } else {
-            secrets::fetch(&config.secret_providers, &references, subject::folder(&config.path), globals.terminal).await?
+            let (folder, environment) = (subject::folder(&config.path), subject::environment(&config.path, None));
+            secrets::fetch(&config.secret_providers, &references, folder, environment.file_variables()?, globals.terminal).await?
         };
         for (target, shown) in config.targets.iter().zip(&mut valid.targets) {
-            shown.resolved = Some(resolved::open(target, &environment(target, config), &secrets)?);
+            shown.resolved = Some(resolved::open(target, &subject::environment(&config.path, Some(target)), &secrets)?);
         }
         let warning = "warning: secrets are shown in the open: keep this out of logs, or hide them with `--mask-secrets`";
         term::words(&globals.terminal.yellow(warning));
@@ -119,17 +119,13 @@ impl ValidateConfig {
     }
 }
 
-fn environment(target: &Target, config: &Config) -> Environment {
-    Environment::new(subject::folder(&config.path), &paths::client_config(), target.name.as_deref())
-}
-
 fn summary<'a>(target: &'a Target, config: &Config) -> Result<ValidTarget<'a>, ConfigError> {
     Ok(ValidTarget {
         name: target.name.as_deref(),
         server: target.server.as_deref(),
-        spec: &target.spec,
+        spec: resolved::spec(target),
         is_built: target.image.build.is_some(),
-        missing_env: missing(target, &environment(target, config))?,
+        missing_env: missing(target, &subject::environment(&config.path, Some(target)))?,
         resolved: None,
     })
 }
@@ -154,7 +150,7 @@ fn missing<'a>(target: &'a Target, environment: &Environment) -> Result<Vec<&'a 
 fn show(valid: &Valid<'_>) {
     term::data(&format!("ok: {}\n", valid.path));
     for target in &valid.targets {
-        let spec = target.spec;
+        let spec = &target.spec;
         let domains: Vec<&str> = spec.domains.iter().map(|domain| domain.domain.as_str()).collect();
         let domains = if domains.is_empty() { "none (a worker)".to_owned() } else { domains.join(", ") };
         let built = if target.is_built { " (built by the deploy)" } else { "" };

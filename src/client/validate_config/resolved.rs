@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use crate::config::secrets::{FetchedSecrets, SecretRef};
-use crate::config::{ArgValue, Build, BuildPath, BuildsOn, ConfigError, Environment, History, Push, SourcedValue, Target, ValueSource};
-
-/// What stands in the place of a value that is written in the file.
-const MASK: &str = "********";
+use crate::config::{
+    self, ArgValue, Build, BuildPath, BuildsOn, ConfigError, Environment, History, Push, SourcedValue, Target, ValueSource,
+};
+use crate::wire::{AppSpec, EnvSource};
 
 /// Everything that secret providers are asked for.
 pub fn references(target: &Target) -> BTreeSet<SecretRef> {
@@ -36,24 +36,41 @@ pub fn open(target: &Target, environment: &Environment, secrets: &FetchedSecrets
 
 /// With the origin of each value in its place.
 pub fn masked(target: &Target) -> Value {
-    let arg = |value: &ArgValue| match value {
-        ArgValue::Sourced(value) => origin(value),
-        ArgValue::Variable => json!("from `env`"),
+    let arg = |name: &str, value: &ArgValue| match value {
+        ArgValue::Sourced(value) => json!({ "name": shown(name, value), "value": origin(value) }),
+        ArgValue::Variable => json!({ "name": name, "value": "from `env`" }),
     };
     let args = target.image.build.iter().flat_map(|build| &build.args);
     let login = target.image.registry.as_ref();
     settings(
         target,
-        target.env.iter().map(|entry| json!({ "name": entry.name, "value": origin(&entry.value) })).collect(),
+        target.env.iter().map(|entry| json!({ "name": shown(&entry.name, &entry.value), "value": origin(&entry.value) })).collect(),
         target.api_token.as_ref().map(origin),
-        args.map(|written| json!({ "name": written.name, "value": arg(&written.value) })).collect(),
+        args.map(|written| arg(&written.name, &written.value)).collect(),
         login.map(|login| json!({ "server": login.server, "username": origin(&login.username), "password": origin(&login.password) })),
     )
 }
 
+/// What the server is told, without what may be a secret in the place of a name.
+pub fn spec(target: &Target) -> AppSpec {
+    let mut spec = target.spec.clone();
+    for (variable, entry) in spec.env.iter_mut().zip(&target.env) {
+        shown(&entry.name, &entry.value).clone_into(&mut variable.name);
+        if let EnvSource::Env(name) | EnvSource::ServerSecret(name) = &mut variable.source {
+            *name = entry.value.shown(name).to_owned();
+        }
+    }
+    spec
+}
+
+/// A name as it may be shown: one that is written alone is that of the variable its value is taken from, too.
+fn shown<'n>(name: &'n str, value: &SourcedValue) -> &'n str {
+    if matches!(&value.source, ValueSource::Env(variable) if variable == name) { value.shown(name) } else { name }
+}
+
 fn origin(value: &SourcedValue) -> Value {
     match &value.source {
-        ValueSource::Value(_) => json!(MASK),
+        ValueSource::Value(_) => json!(config::MASK),
         ValueSource::Env(name) => json!(format!("from env {}", value.shown(name))),
         ValueSource::Secret(reference) => json!(format!("from secret {reference}")),
         ValueSource::ServerSecret(name) => json!(format!("from the server's secret {}", value.shown(name))),

@@ -38,7 +38,7 @@ pub fn replica(release: &Release, prepared: &Prepared, slot: u16, env: Vec<(Stri
 pub fn release_command(release: &Release, image: &str, words: &[String], env: Vec<(String, Secret)>) -> ContainerSpec {
     let spec = &release.spec;
     ContainerSpec {
-        name: format!("{}-{}-release", spec.name, release.id),
+        name: release_name(release),
         owner: Owner { app: spec.name.clone(), deployment: release.id, slot: 1 },
         purpose: Purpose::Release,
         image: image.to_owned(),
@@ -51,6 +51,11 @@ pub fn release_command(release: &Release, image: &str, words: &[String], env: Ve
         check: EngineCheck::Off,
         options: docker::ContainerOptions { command: Some(words.to_vec()), ..options(&spec.container) },
     }
+}
+
+/// The name of the container of a release command.
+pub fn release_name(release: &Release) -> String {
+    format!("{}-{}-release", release.spec.name, release.id)
 }
 
 /// The one name that the app's container has in every deployment, for apps that want that.

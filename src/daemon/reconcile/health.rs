@@ -2,8 +2,8 @@
 //! nothing; a flip nudges the loop.
 //!
 //! A container is `Unknown` until its first success, passes at once then, fails after some misses in
-//! a row (three, unless the app says otherwise) and passes again after two successes (rise). One that does not become healthy
-//! within half a minute of a restart counts as failing too.
+//! a row (three, unless the app says otherwise) and passes again after two successes (rise). One that
+//! does not become healthy within half a minute of a restart counts as failing too.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

@@ -130,7 +130,7 @@ impl Executor {
             _ => (None, false),
         };
         let report = ContainerReport {
-            name: format!("{}-{}-release", release.spec.name, release.id),
+            name: blueprint::release_name(release),
             exit_code,
             out_of_memory,
             restarts: 0,
