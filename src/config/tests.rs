@@ -35,6 +35,13 @@ fn fixtures(kind: &str) -> Vec<PathBuf> {
     paths
 }
 
+/// Every file here that is a valid `haloy.yaml`.
+pub fn valid_files() -> Vec<PathBuf> {
+    let mut paths = [fixtures("valid"), fixtures("seeds")].concat();
+    paths.retain(|path| !path.ends_with("000-client.yaml"));
+    paths
+}
+
 /// Reads a file as the client does, under its bare name.
 fn read(path: &Path) -> Result<(Vec<Target>, Vec<Mistake>), ConfigError> {
     let text = source::read(path)?;
@@ -208,7 +215,7 @@ fn describe_image(image: &Image) -> serde_json::Value {
 fn networks_that_an_app_can_be_in() {
     let network = |text: &str| spec(&format!("name: a\nimage: a\n{text}")).network().to_owned();
     assert_eq!(network(""), "haloy-public");
-    assert_eq!(network("network: host\ndomains: [a.example.com]\n"), "host");
+    assert_eq!(network("network: host\ndomains: [a.example.com]\ndeployment_strategy: replace\n"), "host");
     assert_eq!(network("network: none\n"), "none", "a worker needs no network");
 }
 
