@@ -235,6 +235,18 @@ fn the_same_app_in_three_formats_is_the_same() {
 }
 
 #[test]
+fn a_tag_is_what_is_written() {
+    for (name, text) in [
+        ("haloy.yaml", "name: a\nimage: {repository: b, tag: 1.10}\n"),
+        ("haloy.json", "{\"name\": \"a\", \"image\": {\"repository\": \"b\", \"tag\": 1.10}}"),
+        ("haloy.toml", "name = \"a\"\nimage = {repository = \"b\", tag = 1.10}\n"),
+    ] {
+        let (targets, _) = read_text(name, text).unwrap_or_else(|error| panic!("{}", plain(&error)));
+        assert_eq!(targets[0].spec.image.to_string(), "b:1.10", "{name}");
+    }
+}
+
+#[test]
 fn all_mistakes_are_named_at_once_for_people_and_for_programs() {
     let error = read_text("haloy.yaml", "name: My App\nimage: nginx\nreplica: 2\nport: 70000\n").expect_err("three mistakes");
     let mistakes = error.mistakes();

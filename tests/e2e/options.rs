@@ -170,3 +170,24 @@ fn the_hosts_network_has_room_for_one() {
     deploy(&haloyd, &worker, &request(&worker, &image("v1"), &[("MODE", "worker")], spec)).ok();
     assert_eq!(worker.containers().len(), 2);
 }
+
+/// Nobody can connect to its port, so running is all that is asked of it; a program inside can say more.
+#[test]
+fn a_worker_needs_no_network() {
+    let haloyd = Haloyd::start();
+    let app = spec::app(&haloyd, "alone");
+    let put = |changes: Value| {
+        let mut spec = json!({ "network": "none", "port": 8080, "domains": [], "health_check_path": null });
+        spec.as_object_mut().expect("an object").extend(changes.as_object().expect("an object").clone());
+        send(&haloyd, &app, &request(&app, &image("v1"), &[("MODE", "worker")], spec))
+    };
+    for changes in [
+        json!({ "replicas": 2 }),
+        json!({ "health_check_path": "/health", "health_check": { "probe": "none" } }),
+        json!({ "health_check": { "probe": { "command": ["/haloy-test-app", "script", "exit=0"] } } }),
+    ] {
+        spec::end_of(&haloyd, spec::job_of(&put(changes))).ok();
+    }
+    let answer = put(json!({ "health_check_path": "/health" }));
+    assert!(answer.status == 400 && answer.body.contains("`spec.network`: without a network"), "{answer:?}");
+}
