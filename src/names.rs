@@ -218,6 +218,56 @@ pub fn is_host_path(path: &str) -> bool {
     path.starts_with('/') && !path.contains([':', '\0']) && !path.split('/').any(|part| part == "..")
 }
 
+/// How labels begin that are haloy's own; nobody else may set these.
+pub const OWN_LABELS: &str = "dev.haloy.";
+
+/// Something written, and nothing in it that would end a word or a line.
+pub fn is_plain(text: &str) -> bool {
+    !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control())
+}
+
+/// A program or one of its arguments: programs end them with a NUL character.
+pub fn is_argument(word: &str) -> bool {
+    !word.contains('\0')
+}
+
+/// A label's name. Those that begin with [`OWN_LABELS`] are no user's.
+pub fn is_label_name(name: &str) -> bool {
+    is_plain(name) && !name.contains('=')
+}
+
+/// `user`, `uid`, `user:group` or `uid:gid`; a directory service's users have an `@` in their names.
+pub fn is_user(user: &str) -> bool {
+    let is_name = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-$@".contains(&b));
+    user.split(':').count() <= 2 && user.split(':').all(is_name)
+}
+
+/// A directory that a program can start in.
+pub fn is_working_dir(path: &str) -> bool {
+    path.starts_with('/') && !path.contains(char::is_control)
+}
+
+/// A name as `/etc/hosts` has it.
+pub fn is_host_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
+/// What a request calls the server: a name or an address, with a port perhaps.
+pub fn is_http_host(host: &str) -> bool {
+    !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:[]".contains(&b))
+}
+
+/// A path with a query perhaps, as it stands in a URL (RFC 3986 section 3.3), without a fragment.
+pub fn is_url_path(path: &str) -> bool {
+    path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic() && b != b'#')
+}
+
+/// As much of an address as can be told without writing to it.
+pub fn is_email(email: &str) -> bool {
+    let parts = email.split_once('@');
+    parts.is_some_and(|(user, host)| !user.is_empty() && !host.is_empty() && !host.contains('@')) && is_plain(email)
+}
+
 /// The conversions every textual name shares: as text, from and to serde.
 macro_rules! textual {
     ($($name:ident),*) => {$(
@@ -314,12 +364,20 @@ mod tests {
     #[test]
     fn names_and_paths_as_docker_and_shells_take_them() {
         type Rule = fn(&str) -> bool;
-        let table: [(Rule, &[&str], &[&str]); 5] = [
+        let table: [(Rule, &[&str], &[&str]); 13] = [
             (is_env_name, &["A", "_b1", "PATH"], &["", "9A", "A=B", "A-B", "Ä"]),
             (is_network_name, &["a", "my_net.1", "0"], &["", "-a", "a b", "a/b", "container:x"]),
             (is_volume_name, &["data", "d1"], &["", "d", ".data", "da/ta"]),
             (is_container_path, &["/data", "/a/b/"], &["", "data", "/", "//", "/a:ro", "/a/../b", "/a\0"]),
             (is_host_path, &["/", "/srv/shop"], &["", "./srv", "~/x", "/srv:1", "/srv/.."]),
+            (is_plain, &["json-file", "ü"], &["", "a b", "a\n", "a\0"]),
+            (is_argument, &["", "a b"], &["a\0"]),
+            (is_label_name, &["com.example.team", "a"], &["", "a b", "a=b"]),
+            (is_user, &["app", "0", "app:1000", "kim@corp.example", "vm$"], &["", "a:", ":a", "a:b:c", "a b"]),
+            (is_working_dir, &["/", "/a b"], &["", "srv", "/a\0", "/a\nb"]),
+            (is_http_host, &["shop.example.com:80", "[::1]"], &["", "a b", "a/b", "ä"]),
+            (is_url_path, &["/", "/up?full=1"], &["", "up", "/a b", "/a#b", "/ä"]),
+            (is_email, &["kim@example.com", "ü@example.com"], &["", "kim", "@a", "a@", "a@b@c", "a @b", "a@b\u{a0}"]),
         ];
         for (rule, good, bad) in table {
             assert!(good.iter().all(|name| rule(name)), "{good:?}");

@@ -2,6 +2,7 @@
 
 use super::field::Field;
 use super::findings::Findings;
+use crate::names::is_argument;
 
 /// A list of words, or one line that is cut into words by the quoting rules of POSIX shells; none of
 /// a shell's other abilities take part.
@@ -14,6 +15,10 @@ pub fn read(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Vec<String
         findings
             .mistake(field, format!("`{}` names no program", field.path))
             .hint("leave the key out, or write `[\"program\", \"argument\"]`");
+        return None;
+    }
+    if !words.iter().all(|word| is_argument(word)) {
+        findings.mistake(field, format!("`{}` cannot contain a NUL character", field.path));
         return None;
     }
     Some(words)

@@ -7,21 +7,17 @@ use std::num::{NonZeroU32, NonZeroU64};
 use super::field::Field;
 use super::findings::Findings;
 use super::keys::target::PIDS;
-use super::linux::{CAPABILITIES, LIMITS, SIGNALS, TMPFS_FLAGS, TMPFS_VALUES, signal};
 use super::object::Object;
-use super::size::{self, KIB, MIB};
+use super::size::{self, KIB};
 use super::spelling::nearest;
-use crate::names::is_container_path;
+use crate::kernel::{CAPABILITIES, LEAST_CPU, LEAST_MEMORY, LIMITS, SIGNALS, TMPFS_FLAGS, TMPFS_VALUES, is_tmpfs_option, signal};
+use crate::names::{OWN_LABELS, is_container_path, is_host_name, is_label_name, is_plain, is_user, is_working_dir};
 use crate::wire::{ContainerOptions, ExtraHost, Logging, Resources, Tmpfs, Ulimit};
 
-/// Labels that say whose container it is.
-const OWN_LABELS: &str = "dev.haloy.";
-/// Docker refuses less, as no program starts in it.
-const LEAST_MEMORY: u64 = 6 * MIB;
 /// One page: who writes less has forgotten the unit.
 const LEAST_SHM: u64 = 4 * KIB;
-/// In thousandths; less is refused by Docker, and no machine has more.
-const CPUS: (u32, u32) = (10, 10_000_000);
+/// In thousandths; no machine has more.
+const CPUS: (u32, u32) = (LEAST_CPU, 10_000_000);
 /// Drivers that every engine has.
 const LOGGING_DRIVERS: [&str; 10] = ["json-file", "local", "journald", "syslog", "none", "gelf", "fluentd", "awslogs", "splunk", "gcplogs"];
 const DEFAULT_DRIVER: &str = "json-file";
@@ -29,7 +25,7 @@ const DEFAULT_DRIVER: &str = "json-file";
 /// The keys of one target that say how its containers are created.
 pub fn read(root: &Field<'_>, findings: &mut Findings<'_>) -> ContainerOptions {
     let mut target = Object::new(root, findings);
-    let options = ContainerOptions {
+    ContainerOptions {
         command: target.words("command"),
         entrypoint: target.words("entrypoint"),
         user: target.read("user", read_user),
@@ -45,18 +41,12 @@ pub fn read(root: &Field<'_>, findings: &mut Findings<'_>) -> ContainerOptions {
         tmpfs: target.all("tmpfs", read_tmpfs),
         extra_hosts: target.all("extra_hosts", read_extra_hosts),
         logging: target.read("logging", read_logging),
-    };
-    if let Some(both) = options.cap_add.iter().find(|capability| options.cap_drop.contains(capability)) {
-        let Some(field) = root.get("cap_add") else { return options };
-        findings.mistake(&field, format!("the capability `{both}` is added and dropped")).hint("keep one of them");
     }
-    options
 }
 
 fn read_user(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {
     let user = findings.literal(field)?;
-    let is_name = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-$@".contains(&b));
-    if user.split(':').count() > 2 || !user.split(':').all(is_name) {
+    if !is_user(user) {
         let found = findings.quoted(field, user);
         findings
             .mistake(field, format!("{found} is not a user"))
@@ -68,7 +58,7 @@ fn read_user(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {
 
 fn read_working_dir(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {
     let path = findings.word(field)?;
-    if !path.starts_with('/') || path.contains(char::is_control) {
+    if !is_working_dir(path) {
         findings.mistake(field, format!("`{}` must be an absolute path in the container", field.path)).hint("write it like `/app`");
         return None;
     }
@@ -83,7 +73,7 @@ fn read_labels(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<BTreeMa
             findings
                 .mistake(&field, format!("labels that begin with `{OWN_LABELS}` are haloy's own"))
                 .hint("choose a name of your own, like `com.example.team`");
-        } else if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c.is_control() || c == '=') {
+        } else if !is_label_name(&name) {
             findings.mistake(&field, "the label's name is not valid: it has no spaces and no `=`");
         } else {
             labels.insert(name, value);
@@ -237,11 +227,7 @@ fn read_one_tmpfs(item: &Field<'_>, findings: &mut Findings<'_>) -> Option<Tmpfs
         return None;
     }
     for option in options.into_iter().flat_map(|options| options.split(',')) {
-        let known = match option.split_once('=') {
-            Some((name, value)) => TMPFS_VALUES.contains(&name) && !value.is_empty(),
-            None => TMPFS_FLAGS.contains(&option),
-        };
-        if !known {
+        if !is_tmpfs_option(option) {
             let name = option.split('=').next().unwrap_or_default();
             let message = format!("the file system at `{path}` has the unknown option `{option}`");
             let words = TMPFS_FLAGS.into_iter().chain(TMPFS_VALUES).filter(|word| *word != name);
@@ -280,10 +266,9 @@ fn read_extra_hosts(field: &Field<'_>, findings: &mut Findings<'_>) -> Vec<Extra
 /// `name:address` or `name=address`; an address of IPv6 may stand in brackets.
 fn extra_host(written: &str) -> Option<ExtraHost> {
     let (name, address) = written.split_once(['=', ':'])?;
-    let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
     let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
     let is_address = bare == "host-gateway" || bare.parse::<IpAddr>().is_ok();
-    (is_name && is_address).then(|| ExtraHost { name: name.to_owned(), address: bare.to_owned() })
+    (is_host_name(name) && is_address).then(|| ExtraHost { name: name.to_owned(), address: bare.to_owned() })
 }
 
 fn read_logging(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Logging> {
@@ -292,16 +277,23 @@ fn read_logging(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Loggin
         return None;
     }
     let driver = match field.get("driver") {
-        Some(driver) => read_driver(&driver, findings)?,
-        None => DEFAULT_DRIVER.to_owned(),
+        Some(driver) => read_driver(&driver, findings),
+        None => Some(DEFAULT_DRIVER.to_owned()),
     };
     let options = field.get("options").and_then(|options| read_texts(&options, findings)).unwrap_or_default();
-    Some(Logging { driver, options: options.into_iter().map(|(name, _, value)| (name, value)).collect() })
+    for (_, option, _) in options.iter().filter(|(name, ..)| !is_plain(name)) {
+        findings.mistake(option, "the option's name is not valid: it has no spaces");
+    }
+    Some(Logging { driver: driver?, options: options.into_iter().map(|(name, _, value)| (name, value)).collect() })
 }
 
 /// Plugins bring drivers of their own, so an unknown one is no mistake.
 fn read_driver(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {
     let driver = findings.word(field)?;
+    if !is_plain(driver) {
+        findings.mistake(field, "a logging driver's name has no spaces");
+        return None;
+    }
     if driver == "none" {
         findings
             .warning(field, "nothing that the app prints is kept: `haloy logs` and failed deployments have nothing to show")

@@ -3,7 +3,7 @@
 
 use super::field::Field;
 use super::findings::Findings;
-use crate::wire::{AppSpec, Naming, Probe, Strategy, Tls};
+use crate::wire::{AppSpec, Probe, Tls};
 
 /// Warns of the keys of one target after everything is read.
 pub fn warn(root: &Field<'_>, spec: &AppSpec, findings: &mut Findings<'_>) {
@@ -28,17 +28,5 @@ pub fn warn(root: &Field<'_>, spec: &AppSpec, findings: &mut Findings<'_>) {
     }
     if let Some(other) = checks_by {
         warn("health_check_path", &format!("beside {other}"));
-    }
-    warn_of_host_network(root, spec, findings);
-}
-
-/// Beside an old version that listens on a port of the server no new one can.
-fn warn_of_host_network(root: &Field<'_>, spec: &AppSpec, findings: &mut Findings<'_>) {
-    let listens = !spec.domains.is_empty() || spec.port.is_some();
-    let alone = spec.deployment_strategy == Strategy::Replace || spec.naming_strategy == Naming::Static;
-    if let Some(field) = root.get("network").filter(|_| spec.network() == "host" && listens && !alone) {
-        findings
-            .warning(&field, "in the network `host` a new version cannot listen on the port that the old one still holds")
-            .hint("write `deployment_strategy: replace`, or leave `network` out");
     }
 }

@@ -6,6 +6,7 @@ use super::field::Field;
 use super::findings::Findings;
 use super::keys::target::{PORT, PROBE_RETRIES, PROBE_TIME};
 use super::object::Object;
+use crate::names::{is_http_host, is_url_path};
 use crate::wire::{HealthCheck, HttpProbe, Probe, StatusRange};
 
 /// Ways to ask, each with the keys that belong to it alone.
@@ -44,7 +45,7 @@ pub fn read_path(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Strin
         findings.mistake(field, format!("`{}` must begin with `/`", field.path)).hint("write the path alone, like `/health`");
         return None;
     }
-    if path.contains(|c: char| c.is_whitespace() || c.is_control() || !c.is_ascii() || c == '#') {
+    if !is_url_path(path) {
         findings
             .mistake(field, format!("`{}` must be a path as it stands in a URL", field.path))
             .hint("write other characters as `%20` and the like");
@@ -90,10 +91,9 @@ fn refuse_mixture(check: &mut Object<'_, '_, '_>, tcp: bool, none: bool) -> Opti
     None
 }
 
-/// What the request calls the server: a name or an address, with a port perhaps.
 fn read_host(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {
     let host = findings.word(field)?;
-    if !host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:[]".contains(&b)) {
+    if !is_http_host(host) {
         let found = findings.quoted(field, host);
         findings.mistake(field, format!("{found} is not a host")).hint("write the name alone, like `shop.example.com`");
         return None;

@@ -123,7 +123,7 @@ fn read_reference(field: &Field<'_>, app: Option<&AppName>, findings: &mut Findi
         None => app.and_then(named_like),
     };
     let Some(tag_field) = field.get("tag") else { return repository };
-    let tag = findings.word(&tag_field)?;
+    let tag = Object::new(field, findings).literal("tag")?;
     let repository = repository?;
     if repository.as_str() != repository.repository() {
         let what = if repository.as_str().contains('@') { "digest" } else { "tag" };
@@ -134,7 +134,7 @@ fn read_reference(field: &Field<'_>, app: Option<&AppName>, findings: &mut Findi
     match format!("{repository}:{tag}").parse::<ImageRef>() {
         Ok(image) => Some(image),
         Err(_) => {
-            let tag = findings.quoted(&tag_field, tag);
+            let tag = findings.quoted(&tag_field, &tag);
             findings.mistake(&tag_field, format!("{tag} is not a tag: it has 1 to 128 of letters, digits, `_`, `.` and `-`"));
             None
         }

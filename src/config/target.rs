@@ -15,8 +15,8 @@ use super::object::Object;
 use super::secrets::{FetchedSecrets, SecretProviders, SecretRef};
 use super::server::{self, ServerName};
 use super::value::{self, SourcedValue};
-use super::{container, dead_keys, domains, health_check, network, volumes};
-use crate::names::{AppName, is_env_name};
+use super::{container, contradictions, dead_keys, domains, health_check, network, volumes};
+use crate::names::{AppName, is_email, is_env_name};
 use crate::secret::Secret;
 use crate::wire::{AppSpec, EnvValue, Naming, Strategy, Tls};
 
@@ -157,7 +157,7 @@ fn read_spec(
     let path = health_check_path.as_deref();
     let health_check = target.read("health_check", |field, findings| health_check::read(field, path, findings));
     let volumes = target.all("volumes", volumes::read);
-    let network = target.read("network", |field, findings| network::read(field, !domains.is_empty(), findings));
+    let network = target.read("network", network::read);
     let release_command = target.words("release_command");
     let strategies = [("rolling", Strategy::Rolling), ("replace", Strategy::Replace)];
     let deployment_strategy = target.choice("deployment_strategy", &strategies).unwrap_or_default();
@@ -194,38 +194,8 @@ fn read_spec(
         drain_timeout,
         stop_timeout,
     };
-    check_together(root, &spec, findings);
+    contradictions::check(root, &spec, findings);
     Some(spec)
-}
-
-/// Keys that are fine by themselves and not together.
-fn check_together(root: &Field<'_>, spec: &AppSpec, findings: &mut Findings<'_>) {
-    check_ready_time(root, spec, findings);
-    check_static_name(root, spec, findings);
-    network::check(root, spec, findings);
-    volumes::check_tmpfs(root, spec, findings);
-}
-
-fn check_ready_time(root: &Field<'_>, spec: &AppSpec, findings: &mut Findings<'_>) {
-    let Some(field) = root.get("min_ready_seconds") else { return };
-    let timeout = spec.deploy_timeout;
-    if spec.min_ready_seconds >= timeout {
-        let message = format!("`min_ready_seconds` must be shorter than `deploy_timeout` ({timeout} seconds): no deployment could succeed");
-        findings.mistake(&field, message).hint("make `deploy_timeout` longer");
-    }
-}
-
-/// Two containers of one name cannot be.
-fn check_static_name(root: &Field<'_>, spec: &AppSpec, findings: &mut Findings<'_>) {
-    let Some(field) = root.get("naming_strategy").filter(|_| spec.naming_strategy == Naming::Static) else { return };
-    if spec.deployment_strategy != Strategy::Replace {
-        let message = "`naming_strategy: static` needs `deployment_strategy: replace`: two versions side by side cannot have one name";
-        findings.mistake(&field, message).hint("write `deployment_strategy: replace`, or `naming_strategy: dynamic`");
-    }
-    if let Some(replicas) = root.get("replicas").filter(|_| spec.replicas > 1) {
-        let message = "`naming_strategy: static` needs `replicas: 1`: two containers cannot have one name";
-        findings.mistake(&replicas, message).hint("write `replicas: 1`, or `naming_strategy: dynamic`");
-    }
 }
 
 fn read_server(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {
@@ -262,8 +232,7 @@ fn read_token(field: &Field<'_>, providers: &SecretProviders, findings: &mut Fin
 
 fn read_email(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {
     let email = findings.word(field)?;
-    let valid = email.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty() && !host.contains('@'));
-    if !valid || email.contains(char::is_whitespace) {
+    if !is_email(email) {
         let message = format!("{} is not an e-mail address", findings.quoted(field, email));
         findings.mistake(field, message).hint("write it like `you@example.com`");
         return None;

@@ -2,13 +2,13 @@
 //!
 //! Paths follow the server's rules (Linux), whatever system the file is read on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::field::Field;
 use super::findings::Findings;
 use super::spelling::nearest;
 use crate::names::{is_container_path, is_host_path, is_volume_name};
-use crate::wire::{AppSpec, Mount, MountSource};
+use crate::wire::{Mount, MountSource};
 
 /// Options that Docker understands behind the second colon.
 const OPTIONS: [&str; 16] = [
@@ -45,25 +45,6 @@ pub fn read(field: &Field<'_>, findings: &mut Findings<'_>) -> Vec<Mount> {
         mounts.push(mount);
     }
     mounts
-}
-
-/// Something in memory and a volume cannot be mounted over each other.
-pub fn check_tmpfs(root: &Field<'_>, spec: &AppSpec, findings: &mut Findings<'_>) {
-    let items = root.get("tmpfs").and_then(|field| field.items()).unwrap_or_default();
-    let mut seen = BTreeMap::new();
-    if items.len() != spec.container.tmpfs.len() {
-        // Some could not be read, which is said already.
-        return;
-    }
-    let volumes: BTreeSet<&str> = spec.volumes.iter().map(|mount| mount.target.as_str()).collect();
-    for (tmpfs, item) in spec.container.tmpfs.iter().zip(&items) {
-        let path = tmpfs.path.as_str();
-        if volumes.contains(path) {
-            findings.mistake(item, format!("a volume is mounted at `{path}`, too")).hint("keep one of them");
-        } else if let Some(first) = seen.insert(path, findings.span(item)) {
-            findings.mistake(item, format!("two file systems are mounted at `{path}`")).other(first, "first mounted here");
-        }
-    }
 }
 
 fn read_one(item: &Field<'_>, findings: &mut Findings<'_>) -> Option<Mount> {

@@ -75,6 +75,10 @@ pub struct AppSpec {
 impl AppSpec {
     /// The network of apps that name none; it is created when missing.
     pub const DEFAULT_NETWORK: &'static str = "haloy-public";
+    /// The server's own addresses and ports.
+    pub const HOST_NETWORK: &'static str = "host";
+    /// No address at all.
+    pub const NO_NETWORK: &'static str = "none";
 
     pub fn default_deploy_timeout() -> u32 {
         120

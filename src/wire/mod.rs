@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod container;
+pub mod contradictions;
 pub mod job;
 pub mod problem;
 pub mod routes;

@@ -1,6 +1,6 @@
 //! Every kind of health check: it lets the healthy through, and its failure names what was asked.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -68,11 +68,10 @@ fn a_command_in_the_container() {
     let haloyd = Haloyd::start();
     let app = spec::app(&haloyd, "command");
     let command = |words: &[&str]| json!({ "probe": { "command": words }, "interval": 1, "timeout": 2, "retries": 2 });
-    let began = Instant::now();
+    // Who waited for the engine's first check would not be done within the timeout.
     let mut patient = command(&["/haloy-test-app", "--healthcheck"]);
     patient["interval"] = json!(60);
     put(&haloyd, &app, "v1", &[], patient).ok();
-    assert!(began.elapsed() < Duration::from_secs(30), "the deployment waited for the engine's first check: {:?}", began.elapsed());
     assert_eq!(inspect(&haloyd, &app.containers()[0].name)["State"]["Health"]["Status"], "starting");
     put(&haloyd, &app, "v1", &[], command(&["/haloy-test-app", "--healthcheck"])).ok();
     let check = inspect(&haloyd, &app.containers()[0].name)["Config"]["Healthcheck"].clone();

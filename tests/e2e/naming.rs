@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::app::{App, image, wait_for};
+use crate::app::{App, Container, image, wait_for};
 use crate::haloyd::{Haloyd, get};
 use crate::options::inspect;
 use crate::spec::{self, Ended, deploy, request};
@@ -21,16 +21,11 @@ fn put(haloyd: &Haloyd, app: &App<'_>, version: &str, naming: &str, changes: Val
 /// One container is left, it has this name and serves this version.
 #[track_caller]
 fn assert_one(haloyd: &Haloyd, app: &App<'_>, version: &str, has_name: impl Fn(&str) -> bool) {
-    let mut containers = Vec::new();
-    let mut alone = || {
-        containers = app.containers();
+    let alone = || {
+        let containers = app.containers();
         (containers.len() == 1 && containers[0].running && has_name(&containers[0].name)).then_some(())
     };
-    let deadline = std::time::Instant::now() + Duration::from_secs(10);
-    while alone().is_none() {
-        assert!(std::time::Instant::now() < deadline, "one container is left: {containers:?}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    wait_for(Duration::from_secs(10), "one container is left, under its name", alone);
     let serves = || {
         let answer = get(haloyd.http_addr(), "/", &[("host", &app.domain)]).ok()?;
         (answer.header("x-version") == Some(version)).then_some(())
@@ -94,26 +89,42 @@ fn a_name_that_somebody_else_has_costs_the_old_version_nothing() {
     assert_eq!(app.containers(), before);
 }
 
-/// At every moment of a deployment that fails: the old container is there again, under its name.
+/// What a name goes through on its way from one container to the next, in its order. `old` is the id of the first.
+type Step = (&'static str, fn(&[Container], name: &str, old: &str) -> bool);
+const STEPS: [Step; 5] = [
+    ("the old one has stopped", |all, _, old| !all.iter().any(|one| one.id == old && one.running)),
+    ("its name is given away", |all, name, old| !all.iter().any(|one| one.id == old && one.name == name)),
+    ("the new one is there", |all, _, old| all.iter().any(|one| one.id != old)),
+    ("the new one runs", |all, _, old| all.iter().any(|one| one.id != old && one.running)),
+    ("one of them goes", |all, _, old| all.len() == 1 || !all.iter().any(|one| one.id != old && one.running)),
+];
+
+/// After each step of deployments that succeed and that fail: one container has the name and serves, and after a
+/// failure it is the old one.
 #[test]
 fn haloyd_is_killed_while_a_name_changes_hands() {
     let haloyd = Haloyd::start();
     let app = spec::app(&haloyd, "handed");
-    put(&haloyd, &app, "s1", "static", json!({})).ok();
-    for (round, moment) in [200, 500, 900, 1300, 1700, 2100, 2600, 3100].into_iter().enumerate() {
-        let bad = round % 2 == 0;
-        let version = if bad { format!("bad{round}") } else { format!("s{round}") };
-        let health = if bad { "fail" } else { "ok" };
+    put(&haloyd, &app, "s0", "static", json!({})).ok();
+    let mut serving = "s0".to_owned();
+    for (steps, bad) in (0..=STEPS.len()).flat_map(|steps| [(steps, true), (steps, false)]) {
+        let (version, health) = if bad { (format!("bad{steps}"), "fail") } else { (format!("s{}", steps + 1), "ok") };
         let spec = json!({ "naming_strategy": "static", "deployment_strategy": "replace", "tls": "off", "deploy_timeout": 2 });
         let env = [("VERSION", version.as_str()), ("HEALTH", health)];
-        let served = get(haloyd.http_addr(), "/", &[("host", &app.domain)]).expect("it serves").header("x-version").map(str::to_owned);
+        let old = app.containers()[0].id.clone();
         let job = spec::job_of(&spec::send(&haloyd, &app, &request(&app, &image("v1"), &env, spec)));
-        std::thread::sleep(Duration::from_millis(moment));
+        for (what, is_done) in &STEPS[..steps] {
+            // The last steps of a quick deployment may pass unseen.
+            let done = || (is_done(&app.containers(), &app.name, &old) || spec::ended(&haloyd, job).is_some()).then_some(());
+            wait_for(Duration::from_secs(10), what, done);
+        }
         haloyd.kill9();
         haloyd.restart();
         let ended = spec::end_of(&haloyd, job);
         assert!(!bad || ended.job["phase"] == "failed", "{ended:#?}");
-        let expected = if ended.job["phase"] == "done" { version } else { served.expect("a version") };
-        assert_one(&haloyd, &app, &expected, |name| name == app.name);
+        if ended.job["phase"] == "done" {
+            serving = version;
+        }
+        assert_one(&haloyd, &app, &serving, |name| name == app.name);
     }
 }

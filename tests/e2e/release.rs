@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::app::{App, image, wait_for};
 use crate::haloyd::{Haloyd, unique};
 use crate::load::Load;
+use crate::options::inspect;
 use crate::spec::{self, Ended, deploy, end_of, job_of, request, send};
 
 const DRAIN: Duration = Duration::from_secs(2);
@@ -94,19 +95,18 @@ fn a_restarted_daemon_goes_on_with_the_command_that_runs() {
     let app = spec::app(&haloyd, "resumed");
     let volume = json!([{ "source": { "volume": unique("haloy-test-resumed-") }, "target": "/data" }]);
     let script = ["append=/data/runs", "print=one", "sleep=2500", "print=two"];
-    for moment in [0, 300, 1500] {
-        let version = format!("m{moment}");
-        let job = job_of(&send(&haloyd, &app, &with_script(&app, &version, &script, json!({ "volumes": volume }))));
-        wait_for(Duration::from_secs(10), "the command runs", || (!one_offs(&haloyd, &app).is_empty()).then_some(()));
-        std::thread::sleep(Duration::from_millis(moment));
+    let state = || {
+        let shown = inspect(&haloyd, one_offs(&haloyd, &app).first()?);
+        shown["State"]["Status"].as_str().map(str::to_owned)
+    };
+    let has_spoken = || one_offs(&haloyd, &app).first().is_some_and(|id| haloyd.docker(&["logs", id]).stdout.starts_with(b"one"));
+    // In one round it ends while nobody looks.
+    for (version, speaks, ends) in [("created", false, false), ("spoken", true, false), ("ended", true, true)] {
+        let job = job_of(&send(&haloyd, &app, &with_script(&app, version, &script, json!({ "volumes": volume }))));
+        wait_for(Duration::from_secs(10), "the command is there", || (!speaks || has_spoken()).then(state).flatten());
         haloyd.kill9();
-        // The last time it ends while nobody looks.
-        if moment == 1500 {
-            let ended = || {
-                let shown = crate::options::inspect(&haloyd, one_offs(&haloyd, &app).first()?);
-                (shown["State"]["Status"] == "exited").then_some(())
-            };
-            wait_for(Duration::from_secs(10), "the command ends", ended);
+        if ends {
+            wait_for(Duration::from_secs(10), "the command ends", || state().filter(|state| state == "exited"));
         }
         haloyd.restart();
         let said = end_of(&haloyd, job).ok();

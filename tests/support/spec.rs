@@ -84,13 +84,14 @@ pub fn job_of(answer: &Answer) -> u64 {
 
 #[track_caller]
 pub fn end_of(haloyd: &Haloyd, job: u64) -> Ended {
-    let path = format!("/v1/jobs/{job}");
-    let ended = || {
-        let job: Value = serde_json::from_str(&haloyd.get(&path).body).expect("JSON");
-        (!job["finished_at"].is_null()).then_some(job)
-    };
-    let job = wait_for(Duration::from_secs(60), "the job ends", ended);
-    Ended { job, notes: notes(haloyd, &path) }
+    let ended = wait_for(Duration::from_secs(60), "the job ends", || ended(haloyd, job));
+    Ended { job: ended, notes: notes(haloyd, &format!("/v1/jobs/{job}")) }
+}
+
+/// The job, once it has ended.
+pub fn ended(haloyd: &Haloyd, job: u64) -> Option<Value> {
+    let job: Value = serde_json::from_str(&haloyd.get(&format!("/v1/jobs/{job}")).body).expect("JSON");
+    (!job["finished_at"].is_null()).then_some(job)
 }
 
 /// The lines of a job for people.

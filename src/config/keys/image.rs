@@ -8,7 +8,7 @@ pub const IMAGE: Shape = Shape::Either(&[Shape::Object(&[IMAGE_KEYS, EARLIER]), 
 const IMAGE_KEYS: &[Key] = &[
     text("repository", "The image's name with its registry; it may end in a tag or a digest. The app's name when absent.")
         .example("repository: ghcr.io/you/shop"),
-    text("tag", "The tag.").default("latest").example("tag: \"1.4.2\""),
+    literal("tag", "The tag.").default("latest").example("tag: \"1.4.2\""),
     choice(
         "pull_policy",
         &["always", "if_missing", "never"],

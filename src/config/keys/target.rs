@@ -106,7 +106,8 @@ pub const ROUTING: &[Key] = &[
     key("port", Shape::Value(Kind::Whole(PORT.0, PORT.1)), "The port that the app listens on inside its container.")
         .default("the only TCP port that the image EXPOSEs, else 8080")
         .example("port: 3000"),
-    text("network", "The Docker network of the containers; `host` is the server's own.")
+    text("network", "The Docker network of the containers. `host` is the server's own: who listens there has one replica and strategy `replace`. `none` is for \
+         workers that nobody asks over the network.")
         .former(&["network_mode"])
         .default("haloy-public")
         .example("network: backend"),

@@ -194,10 +194,6 @@ fn keys_that_do_nothing_are_warned_of_where_they_are_written() {
         ("image: b:1\nhealth_check: {none: true, retries: 2}\n", vec!["`retries` does nothing with `none: true`"]),
         ("image: b:1\nlogging: {driver: jurnald}\n", vec!["`jurnald` is not a logging driver that every engine has"]),
         (
-            "image: b:1\nnetwork: host\nport: 80\n",
-            vec!["in the network `host` a new version cannot listen on the port that the old one still holds"],
-        ),
-        (
             "image: b:1\nacme_email: a@example.com\ntargets: {east: {}, west: {domains: [a.example.com]}}\n",
             vec!["`name` is not used here: with `targets`, each app is called like its target"],
         ),

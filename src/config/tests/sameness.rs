@@ -241,10 +241,10 @@ fn each_key_alone_is_inherited_like_it_is_repeated() {
 #[test]
 fn what_is_merged_with_nothing_stays() {
     for text in [
-        "name: a\nimage: b\npreset: service\nenv_merge: true\nenv: [{name: A, value: 1}]\n",
+        "name: app\nimage: b\npreset: service\nenv_merge: true\nenv: [{name: A, value: 1}]\n",
         "image: b\ntargets: {a: {env_merge: true, env: [{name: A, value: 1}]}}\n",
-        "image: b\ntargets: {a: {preset: database, env_merge: true, env: [{name: A, value: 1}]}}\n",
-        "image: b\nenv_merge: true\nenv: [{name: A, value: 1}]\ntargets: {a: {preset: database}}\n",
+        "image: b\ntargets: {app: {preset: database, env_merge: true, env: [{name: A, value: 1}]}}\n",
+        "image: b\nenv_merge: true\nenv: [{name: A, value: 1}]\ntargets: {app: {preset: database}}\n",
     ] {
         assert_eq!(spec(text).env.len(), 1, "{text}");
     }

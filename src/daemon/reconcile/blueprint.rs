@@ -7,11 +7,9 @@ use std::time::Duration;
 use super::checks;
 use crate::daemon::store::{Prepared, Release};
 use crate::docker::{self, ContainerSpec, EngineCheck, Owner, Purpose, VolumeMount};
+use crate::names::OWN_LABELS;
 use crate::secret::Secret;
 use crate::wire::{AppSpec, ContainerOptions, Mount, MountSource, Naming};
-
-/// What other tools and other programs of ours read; nobody else may set these.
-const OUR_LABELS: &str = "dev.haloy.";
 
 /// One replica.
 pub fn replica(release: &Release, prepared: &Prepared, slot: u16, env: Vec<(String, Secret)>) -> ContainerSpec {
@@ -97,7 +95,7 @@ fn options(options: &ContainerOptions) -> docker::ContainerOptions {
 }
 
 fn own_labels(spec: &AppSpec) -> BTreeMap<String, String> {
-    spec.container.labels.clone().into_iter().filter(|(name, _)| !name.starts_with(OUR_LABELS)).collect()
+    spec.container.labels.clone().into_iter().filter(|(name, _)| !name.starts_with(OWN_LABELS)).collect()
 }
 
 /// The user's own, and those that tell people and other tools how the app is routed.

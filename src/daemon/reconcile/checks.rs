@@ -41,12 +41,13 @@ fn probe(spec: &AppSpec) -> Option<&Probe> {
     spec.health_check.as_ref().map(|check| &check.probe)
 }
 
-/// HTTP for apps that serve it, a connection for a worker with a port, staying up for the rest.
+/// HTTP for apps that serve it, a connection for a worker with a port, staying up for the rest: where there is no
+/// network, a port cannot be connected to.
 fn standard(spec: &AppSpec) -> Way<'_> {
     let path = spec.health_check_path.as_deref().or((!spec.domains.is_empty()).then_some("/"));
     match path {
         Some(path) => Way::Http { path, port: None, host: None, status: None },
-        None if spec.port.is_some() => Way::Tcp(None),
+        None if spec.port.is_some() && spec.network() != AppSpec::NO_NETWORK => Way::Tcp(None),
         None => Way::Runs,
     }
 }
@@ -147,6 +148,7 @@ mod tests {
             (json!({ "domains": [{ "domain": "a.example.com" }] }), http("/")),
             (json!({ "health_check_path": "/health" }), http("/health")),
             (json!({ "health_check": { "interval": 9 }, "port": 5432 }), Way::Tcp(None)),
+            (json!({ "network": "none", "port": 5432 }), Way::Runs),
             (json!({}), Way::Runs),
         ];
         for (rest, expected) in table {

@@ -2,11 +2,15 @@
 //! because not every client is ours. Never repeats an environment value.
 
 mod container;
+mod contradiction;
 
 use std::collections::BTreeSet;
 
 use super::refusal::Refusal;
-use crate::names::{AppName, MAX_REPLICAS, is_container_path, is_env_name, is_host_path, is_network_name, is_volume_name};
+use crate::names::{
+    AppName, MAX_REPLICAS, is_container_path, is_email, is_env_name, is_host_path, is_network_name, is_url_path, is_volume_name,
+};
+use crate::wire::contradictions::contradictions;
 use crate::wire::{AppSpec, DeployRequest, EnvValue, Mount, MountSource};
 
 /// Characters in a line of the history that the client words: a name, a commit.
@@ -39,11 +43,7 @@ fn check_spec(spec: &AppSpec, mistakes: &mut Vec<String>) {
     if spec.deploy_timeout == 0 {
         mistakes.push("`spec.deploy_timeout`: at least 1 second".to_owned());
     }
-    if spec.deploy_timeout > 0 && spec.min_ready_seconds >= spec.deploy_timeout {
-        let timeout = spec.deploy_timeout;
-        mistakes.push(format!("`spec.min_ready_seconds`: shorter than `spec.deploy_timeout` ({timeout} seconds)"));
-    }
-    if spec.health_check_path.as_deref().is_some_and(|path| !is_path(path)) {
+    if spec.health_check_path.as_deref().is_some_and(|path| !is_url_path(path)) {
         mistakes.push("`spec.health_check_path`: begins with `/` and is written as in a URL".to_owned());
     }
     if spec.network.as_deref().is_some_and(|name| !is_network_name(name)) {
@@ -62,14 +62,12 @@ fn check_spec(spec: &AppSpec, mistakes: &mut Vec<String>) {
             mistakes.push(format!("`spec.volumes[{index}]`: `{}` is mounted over twice", mount.target));
         }
     }
-    container::check_tmpfs(&spec.container.tmpfs, &mut targets, mistakes);
     container::check_options(&spec.container, mistakes);
     container::check_words("release_command", spec.release_command.as_deref(), mistakes);
     if let Some(check) = &spec.health_check {
         container::check_health(check, mistakes);
     }
-    container::check_naming(spec, mistakes);
-    container::check_network(spec, mistakes);
+    mistakes.extend(contradictions(spec).into_iter().map(|found| contradiction::explain(found, spec)));
 }
 
 fn check_mount(index: usize, mount: &Mount, mistakes: &mut Vec<String>) {
@@ -121,21 +119,14 @@ fn check_note(field: &str, note: Option<&str>, mistakes: &mut Vec<String>) {
     }
 }
 
-fn is_path(path: &str) -> bool {
-    path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic() && b != b'#')
-}
-
-fn is_email(email: &str) -> bool {
-    let parts = email.split_once('@');
-    parts.is_some_and(|(user, host)| !user.is_empty() && !host.is_empty() && !host.contains('@'))
-        && email.bytes().all(|b| b > b' ' && b != 127)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::config::{self, Target};
+    use crate::secret::Secret;
+    use crate::wire::EnvVar;
 
     /// What is said of a valid request after `change`.
     fn said(change: impl FnOnce(&mut serde_json::Value)) -> String {
@@ -198,7 +189,7 @@ mod tests {
             ("/spec/volumes/0/target", json!("/srv"), "mounted over twice"),
             ("/spec/volumes/0/target", json!("/tmp"), "`spec.container.tmpfs[0]`: `/tmp` is mounted over twice"),
             ("/spec/container/tmpfs/0/path", json!("tmp"), "path `tmp` in the container is not absolute"),
-            ("/spec/container/tmpfs/0/options", json!("size=1m:ro"), "options are separated by commas"),
+            ("/spec/container/tmpfs/0/options", json!("size=1m:ro"), "`size=1m:ro` is not an option"),
             ("/spec/container/command", json!([]), "`spec.container.command`: at least one word"),
             ("/spec/container/entrypoint", json!(["a\0"]), "`spec.container.entrypoint`: a word cannot contain a NUL"),
             ("/spec/container/user", json!("a:b:c"), "`spec.container.user`: `user`, `uid`"),
@@ -207,12 +198,13 @@ mod tests {
             ("/spec/container/labels", json!({ "a b": "x" }), "`spec.container.labels`: a name without blanks"),
             ("/spec/container/resources/memory", json!(6291455), "`spec.container.resources.memory`: at least 6 MiB"),
             ("/spec/container/resources/cpus", json!(9), "`spec.container.resources.cpus`: at least 10"),
+            ("/spec/container/cap_drop/0", json!("NET_ADMIN"), "`spec.container.cap_add`: `NET_ADMIN` is in `cap_drop`, too"),
             ("/spec/container/stop_signal", json!("quit"), "`spec.container.stop_signal`: a signal's name"),
             ("/spec/container/ulimits/0/name", json!("files"), "`files` is none of core, cpu"),
             ("/spec/container/ulimits/0/name", json!("core"), "`core` is there twice"),
             ("/spec/container/ulimits/0/hard", json!(1), "the soft limit is at most the hard one"),
             ("/spec/container/cap_add/0", json!("net admin"), "`spec.container.cap_add`: names of capabilities"),
-            ("/spec/container/cap_drop/0", json!(""), "`spec.container.cap_drop`: names of capabilities"),
+            ("/spec/container/cap_drop/0", json!("KILLS"), "`spec.container.cap_drop`: names of capabilities"),
             ("/spec/container/extra_hosts/0/address", json!("localhost"), "`spec.container.extra_hosts[0]`: an IP address"),
             ("/spec/container/extra_hosts/0/name", json!("a:b"), "`spec.container.extra_hosts[0]`: a host name"),
             ("/spec/container/logging/driver", json!(""), "`spec.container.logging.driver`: a driver's name"),
@@ -248,6 +240,22 @@ mod tests {
         let worker = [host, ("domains", json!([])), ("health_check_path", json!(null)), ("health_check", json!(null))];
         assert_eq!(with(&worker), "", "a worker without a port runs beside itself");
         assert!(with(&[("network", json!("none"))]).contains("`spec.network`: without a network"));
+    }
+
+    /// Who validated a file is not sent back by the server, when the hooks have run already.
+    #[test]
+    fn what_a_valid_file_says_is_let_in() {
+        let paths = config::tests::valid_files();
+        assert!(paths.len() > 60, "only {} files", paths.len());
+        for path in paths {
+            let config = config::load(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            for Target { spec, .. } in config.targets {
+                let value = |variable: &EnvVar| EnvValue { name: variable.name.clone(), value: Secret::new("") };
+                let request = DeployRequest { env: spec.env.iter().map(value).collect(), spec, performer: None, git_commit: None };
+                let refusal = check(&request.spec.name, &request).err().map(|refusal| refusal.problem);
+                assert_eq!(refusal, None, "{}", path.display());
+            }
+        }
     }
 
     #[test]

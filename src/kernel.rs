@@ -1,4 +1,12 @@
-//! Words of the Linux kernel that containers are described with: capabilities, signals, limits.
+//! What the Linux kernel and Docker take where a container is described: words and least values.
+//! Who writes the file and who runs the container follow the same.
+
+use crate::names::is_plain;
+
+/// Bytes; Docker refuses less, as no program starts in it.
+pub const LEAST_MEMORY: u64 = 6 << 20;
+/// Thousandths of a processor; Docker refuses less.
+pub const LEAST_CPU: u32 = 10;
 
 /// capabilities(7), without `CAP_`.
 pub const CAPABILITIES: [&str; 42] = [
@@ -68,6 +76,11 @@ pub fn signal(written: &str) -> Option<String> {
     (SIGNALS.contains(&name) || is_real_time).then(|| format!("SIG{name}"))
 }
 
+/// Whether a signal is written as [`signal`] writes it.
+pub fn is_signal(written: &str) -> bool {
+    signal(written).as_deref() == Some(written)
+}
+
 /// setrlimit(2), without `RLIMIT_`, as far as Docker knows them.
 pub const LIMITS: [&str; 15] = [
     "core",
@@ -87,7 +100,7 @@ pub const LIMITS: [&str; 15] = [
     "stack",
 ];
 
-/// Mount options of a tmpfs: words alone, and those with a value.
+/// Mount options of a tmpfs (tmpfs(5)): words alone, and those with a value.
 pub const TMPFS_FLAGS: [&str; 20] = [
     "ro",
     "rw",
@@ -112,6 +125,17 @@ pub const TMPFS_FLAGS: [&str; 20] = [
 ];
 pub const TMPFS_VALUES: [&str; 7] = ["size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol"];
 
+/// One mount option of a tmpfs. Only a memory policy has more than letters, digits and `%` in its value.
+pub fn is_tmpfs_option(option: &str) -> bool {
+    match option.split_once('=') {
+        Some(("mpol", policy)) => is_plain(policy),
+        Some((name, value)) => {
+            TMPFS_VALUES.contains(&name) && !value.is_empty() && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'%')
+        }
+        None => TMPFS_FLAGS.contains(&option),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,6 +156,17 @@ mod tests {
         }
         for written in ["", "0", "65", "-1", "SIG", "SIGTREM", "SIGRTMIN+16", "RTMAX-0", "TERM "] {
             assert_eq!(signal(written), None, "{written}");
+        }
+        assert!(is_signal("SIGTERM") && is_signal("9") && !is_signal("TERM") && !is_signal("sigterm"));
+    }
+
+    #[test]
+    fn mount_options_of_tmpfs() {
+        for option in ["ro", "size=64m", "size=50%", "mode=1777", "mpol=bind:0-3"] {
+            assert!(is_tmpfs_option(option), "{option}");
+        }
+        for option in ["", "size", "size=", "size=64 m", "size=64m:ro", "ro=1", "mpol=a b", "z"] {
+            assert!(!is_tmpfs_option(option), "{option}");
         }
     }
 }
