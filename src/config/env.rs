@@ -45,7 +45,41 @@ pub fn read(field: &Field<'_>, providers: &SecretProviders, findings: &mut Findi
         seen.insert(entry.name.clone(), findings.span(&name));
         entries.push(entry);
     }
+    check_templates(&entries, findings);
     entries
+}
+
+/// Notes what is wrong with the names in values that are written in the file.
+fn check_templates(entries: &[EnvEntry], findings: &mut Findings<'_>) {
+    let text = |entry: &EnvEntry| if let ValueSource::Value(value) = &entry.value.source { Some(value.clone()) } else { None };
+    let variables: Vec<Variable> = entries
+        .iter()
+        .map(|entry| Variable {
+            name: entry.name.clone(),
+            is_template: text(entry).is_some(),
+            value: text(entry).unwrap_or_else(|| Secret::new("")),
+        })
+        .collect();
+    if let Err(refusals) = interpolation::expand(&variables) {
+        refusals.iter().for_each(|refusal| findings.add(explain(refusal, entries)));
+    }
+    if findings.is_partial() {
+        // The targets may have the variables that are missing here.
+        return;
+    }
+    for (index, nearest) in interpolation::strangers(&variables) {
+        let value = &entries[index].value;
+        let mut warning = Mistake::new(
+            value.site.clone(),
+            Some(value.key.clone()),
+            "a `${…}` in this value names no variable of this `env`, and stays as it is",
+        );
+        warning.hint(match nearest {
+            Some(name) => format!("did you mean `${{{name}}}`? A `$${{` is `${{` itself"),
+            None => "add the variable to `env`, or write `$${` if the text itself is meant".to_owned(),
+        });
+        findings.add(warning.warning());
+    }
 }
 
 /// An entry, and the field that its name is written in.

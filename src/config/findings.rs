@@ -131,6 +131,11 @@ impl<'a> Findings<'a> {
         self.warnings.last_mut().expect("invariant: pushed above")
     }
 
+    /// Notes what was found elsewhere, with its own place.
+    pub fn add(&mut self, mistake: Mistake) {
+        if mistake.is_error() { &mut self.mistakes } else { &mut self.warnings }.push(mistake);
+    }
+
     /// Notes that a word of a list that haloy knows is none of it.
     pub fn unknown_word<'w>(
         &mut self,

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::spelling::nearest;
 use crate::names::is_env_name;
 use crate::secret::Secret;
 
@@ -68,6 +69,19 @@ pub fn expand(variables: &[Variable]) -> Result<Vec<Secret>, Vec<Refusal>> {
         values[index] = Some(Secret::new(text));
     }
     Ok(values.into_iter().flatten().collect())
+}
+
+/// Values that hold a `${NAME}` of no variable, each with the variable that is likely to be meant.
+pub fn strangers(variables: &[Variable]) -> Vec<(usize, Option<String>)> {
+    let names: BTreeSet<&str> = variables.iter().map(|variable| variable.name.as_str()).collect();
+    let mut found = Vec::new();
+    for (index, variable) in variables.iter().enumerate().filter(|(_, variable)| variable.is_template) {
+        let text = variable.value.expose();
+        let begins = text.match_indices("${").map(|(at, _)| at).filter(|at| !text[..*at].ends_with('$'));
+        let Some(name) = begins.filter_map(|at| reference(&text[at..])).find(|name| !names.contains(name)) else { continue };
+        found.push((index, nearest(name, names.iter().copied()).map(str::to_owned)));
+    }
+    found
 }
 
 /// A value in pieces.

@@ -54,6 +54,11 @@ impl Mistake {
         self
     }
 
+    /// The file cannot be used.
+    pub fn is_error(&self) -> bool {
+        self.kind == Kind::Error
+    }
+
     /// The same as a remark: the file can be used and does what it says.
     pub fn note(mut self) -> Self {
         self.kind = Kind::Note;

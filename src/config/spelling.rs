@@ -39,8 +39,16 @@ pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> O
 }
 
 /// What other tools call something, and what to write here.
-const FOREIGN: [(&str, &str); 14] = [
+const FOREIGN: [(&str, &str); 22] = [
     ("environment", "the key is `env`: a list of `name` with `value` or `from`"),
+    ("environments", "the key is `targets`, or `env` for variables"),
+    ("container_name", "write `naming_strategy: static`: the container is then called like the app"),
+    ("hostname", "leave it out: containers are found by the app's name with `naming_strategy: static`"),
+    ("privileged", "add what the app needs with `cap_add`"),
+    ("mem_limit", "the key is `resources.memory`"),
+    ("memory", "the key is `resources.memory`"),
+    ("cpus", "the key is `resources.cpus`"),
+    ("stop_grace_period", "the key is `stop_timeout`"),
     ("env_file", "put a `.env` file beside this one and list the names in `env`"),
     ("ports", "the key is `port`: the one port that the app listens on"),
     ("expose", "the key is `port`: the one port that the app listens on"),

@@ -145,6 +145,7 @@ impl Entry<'_> {
             own.put("name", Part::at(origin, self.name.as_str()));
         }
         note_env(&base, &own, findings);
+        note_repository(&base, &own, findings);
         if !self.keyed && own.get("port").or(base.get("port")).is_none() {
             let message = "without `port` the app's port is the only TCP port that its image EXPOSEs, else 8080";
             findings.note(&self.field, message).hint("an earlier generation took port 80: write `port: 80` if the app listens there");
@@ -175,6 +176,22 @@ fn note_env(base: &Layer, own: &Layer, findings: &mut Findings<'_>) {
     if let Some(field) = place.filter(|_| is_list(base) && is_list(own) && !asked) {
         let message = "this `env` replaces the root's: variables that are only there are not set for this target";
         findings.note(&field, message).hint("write `env_merge: true` to keep them, or `env_merge: false` if it is meant so");
+    }
+}
+
+/// Another image rarely has the tag or the build of the root's.
+fn note_repository(base: &Layer, own: &Layer, findings: &mut Findings<'_>) {
+    let repository = own.get("image.repository").zip(own.origin("image.repository")).filter(|_| !is_reference(own));
+    let Some((value, origin)) = repository.filter(|(value, _)| base.get("image.repository").is_some_and(|other| other != *value)) else {
+        return;
+    };
+    let kept = ["tag", "build_config"]
+        .into_iter()
+        .filter(|part| base.get(&format!("image.{part}")).is_some() && own.get(&format!("image.{part}")).is_none());
+    let kept: Vec<String> = kept.map(|part| format!("`{part}`")).collect();
+    if let Some(field) = findings.at(origin, value).filter(|_| !kept.is_empty()) {
+        let message = format!("the root's {} of `image` goes with this repository, too", kept.join(" and "));
+        findings.note(&field, message).hint("write the image as one string, like `image: postgres:18`, if it stands for itself");
     }
 }
 

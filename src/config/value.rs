@@ -126,7 +126,12 @@ fn read_from(object: &Field<'_>, from: &Field<'_>, providers: &SecretProviders, 
 fn read_secret(field: &Field<'_>, providers: &SecretProviders, findings: &mut Findings<'_>) -> Option<SourcedValue> {
     let source = match secrets::read_reference(field, providers, findings)? {
         SecretOrigin::Provider(reference) => ValueSource::Secret(reference),
-        SecretOrigin::Server(name) => ValueSource::ServerSecret(name),
+        SecretOrigin::Server(name) => {
+            findings.warning(field, "the server keeps no secrets of its own in this release: a deploy that needs one is refused").hint(
+                "take it from a secret provider, `from: {secret: provider:source.key}`, or from your environment, `from: {env: NAME}`",
+            );
+            ValueSource::ServerSecret(name)
+        }
     };
     Some(SourcedValue::new(source, field, findings))
 }

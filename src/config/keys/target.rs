@@ -73,7 +73,7 @@ pub const PROGRAM: &[Key] = &[
         .example("entrypoint: [\"/bin/app\"]"),
     words(
         "release_command",
-        "Runs to its end in a container of its own of the new image, once for each new version and before it takes over: database \
+        "Runs to its end in a container of its own of the new image, behind the image's ENTRYPOINT like `command`, once for each new version and before it takes over: database \
          migrations and the like. It has the app's environment, volumes and network, and `deploy_timeout` to finish. When it fails, the \
          deployment fails and the old version serves on. Rollbacks and restarts do not run it.",
     )

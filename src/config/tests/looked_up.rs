@@ -109,13 +109,22 @@ fn the_registry_is_that_of_the_image() {
 #[test]
 fn circles_and_floods_are_mistakes_at_their_place() {
     let text = "name: a\nimage: b:1\nenv:\n  - {name: A, value: \"hunter2 ${B}\"}\n  - {name: B, value: \"${A}\"}\n  - {name: C, value: \"${C}\"}\n";
-    let error = target(text).resolve_env(&nothing(), &FetchedSecrets::default()).expect_err("two circles");
+    let error = read_text("haloy.yaml", text).expect_err("two circles");
     let expected = [("env[0].value", "the values of `A` and `B` contain each other"), ("env[2].value", "the value of `C` contains itself")];
     assert_eq!(mistakes(&error), expected.map(|(key, message)| (key.to_owned(), message.to_owned())));
     let mut text = format!("name: a\nimage: b:1\nenv:\n  - {{name: V0, value: {}}}\n", "x".repeat(1000));
     (1..20).for_each(|n| text.push_str(&format!("  - {{name: V{n}, value: \"{}\"}}\n", format!("${{V{}}}", n - 1).repeat(10))));
-    let error = target(&text).resolve_env(&nothing(), &FetchedSecrets::default()).expect_err("a flood");
-    assert_eq!(mistakes(&error), [("env[3].value".to_owned(), "with this value the environment is larger than 1 MiB".to_owned())]);
+    let flood = [("env[3].value".to_owned(), "with this value the environment is larger than 1 MiB".to_owned())];
+    assert_eq!(mistakes(&read_text("haloy.yaml", &text).expect_err("a flood")), flood);
+    // What comes from elsewhere counts when it is looked up.
+    let text = format!(
+        "name: a\nimage: b:1\nsecret_providers: {{command: {{it: {{run: x}}}}}}\nenv:\n  - {{name: V, from: {{secret: 'command:it'}}}}\n  - {{name: W, value: \"{}\"}}\n",
+        "${V}".repeat(600)
+    );
+    let target = target(&text);
+    let secrets = target.secret_references().into_iter().map(|reference| (reference, Secret::new("x".repeat(2000))));
+    let error = target.resolve_env(&nothing(), &FetchedSecrets::new(secrets)).expect_err("a flood");
+    assert_eq!(mistakes(&error)[0].0, "env[1].value");
 }
 
 #[test]

@@ -50,7 +50,9 @@ impl ReleaseFailure {
     pub fn hint(&self) -> &'static str {
         match self.timeout {
             _ if self.report.out_of_memory => "set `resources.memory` in haloy.yaml higher; what served before serves on",
-            Some(_) => "set `deploy_timeout` in haloy.yaml when it needs longer; what served before serves on",
+            Some(_) => {
+                "set `deploy_timeout` in haloy.yaml when it needs longer, and see that the image's ENTRYPOINT runs it; what served before serves on"
+            }
             None => "see the lines above; what served before serves on",
         }
     }
