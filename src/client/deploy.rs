@@ -46,11 +46,13 @@ Examples:
   haloy deploy --detach             Return at once, watch later with `haloy attach`
 
 The exit code is the verdict: 0 when the new version serves, 1 when it does not (the old one then
-serves on), 2 when the configuration is wrong, 130 after Ctrl-C (the deployment goes on).";
+serves on) or a command after it failed (then the new version serves), 2 when the configuration is
+wrong, 130 after Ctrl-C (the deployment goes on).";
 
 impl Deploy {
     pub async fn run(self, globals: &Globals) -> Outcome {
         let mut project = Project::read(globals, self.file.as_deref(), &self.selection, Purpose::Change)?;
+        project.warn();
         refuse_builds(&project)?;
         warn_of_registries(&project, globals);
         if !self.skip_hooks {
