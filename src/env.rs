@@ -26,8 +26,8 @@ pub const USERPROFILE: &str = "USERPROFILE";
 pub const JOURNAL_STREAM: &str = "JOURNAL_STREAM";
 /// The server's age identity (`AGE-SECRET-KEY-1…`); replaces the file `age_identity.txt`.
 pub const AGE_IDENTITY: &str = "HALOY_AGE_IDENTITY";
-/// Name of the user who runs the client (Unix, Windows): the performer of a deployment.
-pub const USER: [&str; 2] = ["USER", "USERNAME"];
+/// Name of the user who runs the client (BSD, System V, Windows): the performer of a deployment.
+pub const USER: [&str; 3] = ["USER", "LOGNAME", "USERNAME"];
 /// Name of the machine that the client runs on (some shells, Windows).
 pub const HOST: [&str; 2] = ["HOSTNAME", "COMPUTERNAME"];
 /// Directories of programs.

@@ -1,13 +1,11 @@
 //! `deploy`: everything is looked up, then hooks, requests, verdicts, hooks.
 
-use std::collections::BTreeSet;
-
 use futures_util::future::join_all;
 
 use crate::config::Target;
 use crate::error::render;
 use crate::term;
-use crate::wire::{DeployRequest, EnvValue, PullPolicy, Version, routes};
+use crate::wire::{DeployRequest, EnvValue, Version, routes};
 
 use super::api::Api;
 use super::change::Following;
@@ -19,7 +17,7 @@ use super::output::Output;
 use super::project::{Chosen, Project};
 use super::subject::{Globals, Subject};
 use super::targets::{Purpose, Selection};
-use super::{Outcome, fleet, origin, several};
+use super::{Outcome, fleet, origin, several, shortcomings};
 
 /// Deploy apps and wait until they serve
 #[derive(clap::Args)]
@@ -46,13 +44,14 @@ Examples:
   haloy deploy --detach             Return at once, watch later with `haloy attach`
 
 The exit code is the verdict: 0 when the new version serves, 1 when it does not (the old one then
-serves on), 2 when the configuration is wrong, 130 after Ctrl-C (the deployment goes on).";
+serves on) or a command after it failed (then the new version serves), 2 when the configuration is
+wrong, 130 after Ctrl-C (the deployment goes on).";
 
 impl Deploy {
     pub async fn run(self, globals: &Globals) -> Outcome {
         let mut project = Project::read(globals, self.file.as_deref(), &self.selection, Purpose::Change)?;
-        refuse_builds(&project)?;
-        warn_of_registries(&project, globals);
+        project.warn();
+        check_abilities(&project, globals)?;
         if !self.skip_hooks {
             read_for_hooks(&project)?;
         }
@@ -109,33 +108,17 @@ fn interrupted() -> ClientError {
     ClientError::Interrupted { during: "the check of the servers".to_owned(), effect: Effect::None }
 }
 
-/// Images that do not exist yet are not for this release.
-fn refuse_builds(project: &Project) -> Result<(), ClientError> {
-    let built = project.targets.iter().filter_map(|chosen| Some((&chosen.target.spec, chosen.target.image.build.as_ref()?)));
-    let built: Vec<_> = built.collect();
-    let Some((spec, build)) = built.first() else { return Ok(()) };
-    Err(ClientError::CannotBuild {
-        apps: built.iter().map(|(spec, _)| spec.name.to_string()).collect(),
-        image: spec.image.clone(),
-        context: build.context().to_owned(),
-    })
-}
-
-/// A login that is written and not used should not be found out by a failed pull.
-fn warn_of_registries(project: &Project, globals: &Globals) {
-    let targets = project.targets.iter().map(|chosen| &chosen.target).filter(|target| target.spec.pull_policy != PullPolicy::Never);
-    let mut told = BTreeSet::new();
-    for (target, registry) in targets.filter_map(|target| Some((target, target.image.registry.as_ref()?))) {
-        if told.insert(target.spec.image.as_str()) {
-            let text =
-                format!("warning: `image.registry` is not used by this release: the server pulls `{}` without a login", target.spec.image);
-            term::words(&globals.terminal.yellow(&text));
-            term::words(&format!(
-                "hint: run `docker login {}` and `docker pull {}` on the server, and write `pull_policy: never` below `image:`",
-                registry.server, target.spec.image
-            ));
-        }
+/// What this release does not do is told, or refused, before anything is done.
+fn check_abilities(project: &Project, globals: &Globals) -> Result<(), ClientError> {
+    let targets = || project.targets.iter().map(|chosen| &chosen.target);
+    if let Some(refusal) = shortcomings::cannot_build(targets()) {
+        return Err(refusal);
     }
+    for (warning, instead) in shortcomings::unused_logins(targets()) {
+        term::words(&globals.terminal.yellow(&format!("warning: {warning}")));
+        term::words(&format!("hint: {instead}"));
+    }
+    Ok(())
 }
 
 /// Looks up all that the deploys need; everything that is missing is told at once.

@@ -296,6 +296,9 @@ impl Report for ClientError {
             Self::Unauthorized { server, .. } => {
                 format!("run `haloy admin api token` on the server, then here `haloy server add {server} --token-stdin --force`")
             }
+            Self::Hook { stage, .. } | Self::HookStart { stage, .. } if stage.ends_with("post_deploy") => {
+                "the new version serves: only what was to follow it is left to be done".to_owned()
+            }
             Self::Refused { problem, .. } => return problem.hint.clone(),
             Self::Status { server, .. } => format!("is `{server}` a haloy server? try `haloy version --server {server}`"),
             Self::Answer { .. } | Self::Stream { .. } => "compare the versions with `haloy version`".to_owned(),

@@ -3,7 +3,7 @@
 //! A file for each command, a folder where it is a larger one, its flags beside what it does. Below them,
 //! from the user to the wire: `project` and `targets` (which file, which of its targets), `secrets/` (what
 //! other programs keep), `subject` (which app, which server, which token), `several`, `fleet` and
-//! `deployment` (many at a time), `hooks` (commands of this machine), `change` and `watch` (a job from its
+//! `deployment` (many at a time), `shortcomings` (what this release cannot do), `hooks` (commands of this machine), `change` and `watch` (a job from its
 //! acceptance to its verdict), `interruption` (Ctrl-C, for all that may take long), `output`, `progress` and
 //! `failure` (what people see of it), `api`, `sse` and `connection`.
 //!
@@ -39,6 +39,7 @@ mod rollback_targets;
 mod secrets;
 mod server;
 mod several;
+mod shortcomings;
 mod sse;
 mod status;
 mod subject;

@@ -8,10 +8,33 @@ use crate::env;
 
 /// `user@host`.
 pub fn performer() -> Option<String> {
-    let user = env::USER.iter().find_map(|name| env::read(name))?;
+    let user = env::USER.iter().find_map(|name| env::read(name)).or_else(owner)?;
     Some(match host() {
         Some(host) => format!("{user}@{host}"),
         None => user,
+    })
+}
+
+/// Whom this process belongs to, where the environment does not say: in containers and CI.
+#[cfg(unix)]
+fn owner() -> Option<String> {
+    let uid = rustix::process::getuid().as_raw();
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    Some(listed(&users, uid).unwrap_or_else(|| format!("uid {uid}")))
+}
+
+#[cfg(not(unix))]
+fn owner() -> Option<String> {
+    None
+}
+
+/// The name of a user in a list as passwd(5) has it: `root:x:0:0:root:/root:/bin/sh`.
+#[cfg(unix)]
+fn listed(users: &str, uid: u32) -> Option<String> {
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
     })
 }
 
@@ -36,6 +59,13 @@ fn said_by(program: &str, args: &[&str], folder: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_user_has_the_name_that_is_listed() {
+        let users = "# users\nroot:x:0:0:root:/root:/bin/sh\nada:x:1000:1000::/home/ada:/bin/sh\n";
+        assert_eq!((listed(users, 0).as_deref(), listed(users, 1000).as_deref(), listed(users, 7)), (Some("root"), Some("ada"), None));
+    }
 
     #[test]
     fn a_folder_outside_git_has_no_commit() {

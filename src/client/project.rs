@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::config::secrets::{FetchedSecrets, SecretProviders, SecretRef};
-use crate::config::{self, Config, Environment, SourcedValue, Target};
+use crate::config::{self, Config, Environment, Mistake, SourcedValue, Target};
 use crate::paths;
 use crate::term::{self, Terminal};
 
@@ -30,6 +30,7 @@ pub struct Project {
     pub secret_providers: SecretProviders,
     pub global_pre_deploy: Vec<String>,
     pub global_post_deploy: Vec<String>,
+    warnings: Vec<Mistake>,
 }
 
 /// A target that the command is about, and where its values are looked up.
@@ -40,7 +41,7 @@ pub struct Chosen {
 
 impl Project {
     /// Reads the configuration that `--config` or the command's own word names, else the one of the
-    /// current directory, and chooses among its targets. Its warnings are printed.
+    /// current directory, and chooses among its targets.
     pub fn read(globals: &Globals, word: Option<&str>, selection: &Selection, purpose: Purpose) -> Result<Self, ClientError> {
         let chosen = Self::choose(load(globals, word)?, globals, selection, purpose)?;
         Ok(Self { word: word.map(str::to_owned), ..chosen })
@@ -48,9 +49,7 @@ impl Project {
 
     /// The same with all targets, for commands that are about none of them.
     pub fn whole(globals: &Globals) -> Result<Self, ClientError> {
-        let config = load(globals, None)?;
-        warn(&config);
-        Ok(Self::with_all(config))
+        Ok(Self::with_all(load(globals, None)?))
     }
 
     /// The targets that are called `name` or whose app is, of the configuration here; `None` when there
@@ -78,17 +77,34 @@ impl Project {
     }
 
     fn choose(mut config: Config, globals: &Globals, selection: &Selection, purpose: Purpose) -> Result<Self, ClientError> {
-        warn(&config);
         let has_others = config.targets.len() > 1;
         config.targets = selection.choose(config.targets, &config.path, purpose, globals.terminal)?;
         Ok(Self { has_others, ..Self::with_all(config) })
     }
 
     fn with_all(config: Config) -> Self {
-        let Config { path, targets, secret_providers, global_pre_deploy, global_post_deploy, .. } = config;
+        let Config { path, targets, secret_providers, global_pre_deploy, global_post_deploy, warnings } = config;
         let targets = targets.into_iter().map(|target| Chosen { environment: environment(&path, Some(&target)), target }).collect();
         let (word, secrets, environment) = (None, FetchedSecrets::default(), environment(&path, None));
-        Self { path, has_others: false, word, secrets, targets, environment, secret_providers, global_pre_deploy, global_post_deploy }
+        Self {
+            path,
+            has_others: false,
+            word,
+            secrets,
+            targets,
+            environment,
+            secret_providers,
+            global_pre_deploy,
+            global_post_deploy,
+            warnings,
+        }
+    }
+
+    /// Prints the warnings of the file. Those who ask for nothing that it describes have no use for them;
+    /// its notes are for `validate-config`.
+    pub fn warn(&self) {
+        let colour = Terminal::detect().colour;
+        self.warnings.iter().filter(|mistake| !mistake.is_note()).for_each(|warning| term::words(&warning.render(colour)));
     }
 
     /// The directory that the configuration lies in.
@@ -149,11 +165,6 @@ fn sends_token(target: &Target, globals: &Globals) -> bool {
 fn load(globals: &Globals, word: Option<&str>) -> Result<Config, ClientError> {
     let given = chosen_path(globals, word)?;
     Ok(config::load(&config::find(given.as_deref())?)?)
-}
-
-fn warn(config: &Config) {
-    let colour = Terminal::detect().colour;
-    config.warnings.iter().for_each(|warning| term::words(&warning.render(colour)));
 }
 
 /// Where the values of a target of the file at `path` are looked up, or those for all targets.

@@ -53,6 +53,11 @@ impl Selection {
         self.ask(targets, path, purpose)
     }
 
+    /// The named ones of `targets`, all when none is named: for what changes nothing and asks nobody.
+    pub fn named_or_all(&self, targets: Vec<Target>, path: &Path) -> Result<Vec<Target>, ClientError> {
+        if self.targets.is_empty() { Ok(targets) } else { take_named(targets, &self.targets, path) }
+    }
+
     fn unprotected(&self, mut targets: Vec<Target>, path: &Path, purpose: Purpose) -> Result<Vec<Target>, ClientError> {
         if self.include_protected || purpose == Purpose::Look {
             return Ok(targets);

@@ -65,6 +65,11 @@ impl Mistake {
         self
     }
 
+    /// Nothing needs to be done about it.
+    pub fn is_note(&self) -> bool {
+        self.kind == Kind::Note
+    }
+
     pub fn hint(&mut self, hint: impl Into<String>) -> &mut Self {
         self.hint = Some(hint.into());
         self

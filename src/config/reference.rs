@@ -72,7 +72,8 @@ pub struct Line {
 pub struct UnknownKey {
     written: String,
     below: String,
-    meant: Option<String>,
+    /// Paths of keys, the likeliest first.
+    meant: Vec<String>,
 }
 
 fn place(below: &str) -> String {
@@ -83,7 +84,12 @@ impl Report for UnknownKey {
     fn hint(&self) -> Option<String> {
         let place = if self.below.is_empty() { String::new() } else { format!(" {}", self.below) };
         let list = format!("`haloy config docs{place}` lists the keys that there are");
-        Some(self.meant.as_ref().map_or(list, |meant| format!("did you mean `{meant}`?")))
+        let meant: Vec<String> = self.meant.iter().map(|path| format!("`{path}`")).collect();
+        Some(match meant.split_last() {
+            None => list,
+            Some((last, [])) => format!("did you mean {last}?"),
+            Some((last, others)) => format!("did you mean {} or {last}?", others.join(", ")),
+        })
     }
 
     fn exit_code(&self) -> u8 {
@@ -139,9 +145,35 @@ fn holds_targets(shape: &Shape) -> bool {
 }
 
 /// One key by its path, in any spelling and by any of its names; what the user names himself (a
-/// target, a source of secrets) and places in lists (`env[0].name`) may be there or not.
+/// target, a source of secrets) and places in lists (`env[0].name`) may be there or not. The end of a
+/// path is enough where only one key has it: `pull_policy`.
 pub fn find(path: &str) -> Result<Entry, UnknownKey> {
-    locate(path).map(|found| found.entry())
+    locate(path).map(|found| found.entry()).or_else(|unknown| by_end(path).unwrap_or(Err(unknown)))
+}
+
+/// Whether the root has a key of this name.
+pub fn is_root(word: &str) -> bool {
+    !word.contains('.') && locate(word).is_ok()
+}
+
+/// The one key whose path ends like this, or the refusal to choose among several; none when no path does.
+fn by_end(written: &str) -> Option<Result<Entry, UnknownKey>> {
+    let words: Vec<&str> = written.split('.').map(|word| word.split('[').next().unwrap_or_default()).collect();
+    let keys = everything().into_iter().flat_map(|group| group.keys);
+    // `images` repeats what `image` has.
+    let mut ending: Vec<Entry> = keys.filter(|entry| ends_with(entry, &words) && !entry.path.starts_with("images.")).collect();
+    if ending.len() > 1 {
+        let meant = ending.into_iter().map(|entry| entry.path).collect();
+        return Some(Err(UnknownKey { written: written.to_owned(), below: String::new(), meant }));
+    }
+    ending.pop().map(Ok)
+}
+
+fn ends_with(entry: &Entry, words: &[&str]) -> bool {
+    let Some((last, above)) = words.split_last() else { return false };
+    let mut names = entry.path.rsplit('.').skip(1).map(|name| name.trim_end_matches("[]"));
+    (spells(entry.name, last) || entry.former.contains(last))
+        && above.iter().rev().all(|word| names.next().is_some_and(|name| spells(name, word)))
 }
 
 /// A key and where it is.
@@ -216,13 +248,13 @@ fn locate(path: &str) -> Result<Found, UnknownKey> {
                 let below = above.map(|above| above.path).unwrap_or_default();
                 let meant = nearest(word, keys.iter().map(|key| key.name));
                 let meant = meant.map(|name| if below.is_empty() { name.to_owned() } else { format!("{below}.{name}") });
-                return Err(UnknownKey { written: word.to_owned(), below, meant });
+                return Err(UnknownKey { written: word.to_owned(), below, meant: meant.into_iter().collect() });
             }
         }
         named = false;
     }
     // `split` gives at least one word, which was found or refused.
-    found.ok_or_else(|| UnknownKey { written: path.to_owned(), below: String::new(), meant: None })
+    found.ok_or_else(|| UnknownKey { written: path.to_owned(), below: String::new(), meant: Vec::new() })
 }
 
 /// What stands between a key and those below it.
@@ -340,6 +372,23 @@ mod tests {
         ] {
             assert_eq!(path(written), expected, "{written}");
         }
+    }
+
+    #[test]
+    fn the_end_of_a_path_is_enough_where_it_is_of_one_key() {
+        for (written, expected) in [
+            ("build_config", "image.build_config"),
+            ("builder", "image.build_config"),
+            ("history", "image.history"),
+            ("pullPolicy", "image.pull_policy"),
+            ("onepassword", "secret_providers.onepassword"),
+            ("registry.username", "image.registry.username"),
+        ] {
+            assert_eq!(path(written), expected, "{written}");
+        }
+        let refusal = crate::error::render(&find("path").expect_err("several"));
+        let expected = "error: there is no key `path`\n\nhint: did you mean `health_check.path` or `secret_providers.vault.NAME.path`?\n";
+        assert_eq!(refusal, expected);
     }
 
     #[test]

@@ -379,3 +379,20 @@ fn versions_of_both_sides() {
     has(&run.stderr, &["server  127.0.0.1:", "could not connect to", "Connection refused"]);
     assert_eq!(run.ok(), client, "nor is one that is down");
 }
+
+#[test]
+fn only_a_deploy_repeats_what_a_file_is_warned_of() {
+    let api = FakeApi::start();
+    let home = Home::new();
+    home.haloy(&["server", "add", &api.address, TOKEN]).ok();
+    let key = "env:\n  - name: HALOY_MINE\n    value: '1'\n";
+    home.write("haloy.yaml", &format!("name: shop\nserver: {}\nsource:\n  image: shop:v2\n{key}", api.address));
+    has(&home.haloy(&["validate-config"]).stderr, &["note: ", "warning: `HALOY_MINE`"]);
+    let deploy = home.haloy(&["deploy"]).stderr;
+    has(&deploy, &["warning: `HALOY_MINE`"]);
+    assert!(!deploy.contains("note: "), "{deploy}");
+    for command in ["status", "stop", "version"] {
+        let said = home.haloy(&[command]).stderr;
+        assert!(!said.contains("note: ") && !said.contains("warning: `HALOY"), "{said}");
+    }
+}

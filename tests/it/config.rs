@@ -94,6 +94,9 @@ fn all_keys_in_short_and_one_in_full() {
     has(&home.haloy(&["config", "docs", "source"]).ok(), &["of an earlier generation: write `image`"]);
     has(&home.haloy(&["config", "docs", "secret_providers.1password"]).ok(), &["secret_providers.onepassword", "  vault ", "  item "]);
     has(&home.haloy(&["config", "docs", "targets"]).ok(), &["in targets  no, once for a file"]);
+    has(&home.haloy(&["config", "docs", "build_config"]).ok(), &["image.build_config  "]);
+    has(&home.haloy(&["config", "docs", "secretName"]).ok(), &["env[].secret_name  "]);
+    has(&home.haloy(&["config", "docs", "path"]).fails(2), &["there is no key `path`", "`health_check.path` or "]);
     let refusal = "error: there is no key `replica`\n\nhint: did you mean `replicas`?\n";
     assert_eq!(home.haloy(&["config", "docs", "replica"]).fails(2), refusal);
 }
@@ -184,6 +187,14 @@ fn why_a_value_is_what_it_is() {
             "replicas: 1\n  haloy.yaml:21, by the preset\n",
         ],
     );
+    for key in ["targets.web.replicas", "web.replicas"] {
+        assert_eq!(why(key), "# web\nreplicas: 3\n  haloy.yaml:15\n  it wins over haloy.yaml:2, at the root of the file\n", "{key}");
+    }
+    has(&why("db.drain_timeout"), &["# db\ndrain_timeout: not written\n"]);
+    assert!(why("targets.web").starts_with("# web\nname: web ") && !why("web").contains("# db"));
+    has(&why("targets.replicas"), &["# web\nreplicas: 3\n", "# db\nreplicas: 1\n"]);
+    has(&why("pull_policy"), &["# db\nimage.pull_policy: if_missing\n"]);
+    has(&home.haloy(&["config", "show", "--why", "targets.wbe.replicas"]).fails(2), &["no target `wbe`", "did you mean `web`?"]);
     has(&why("drainTimeout"), &["drain_timeout: not written\n  default: 30s\n"]);
     has(&why("env[1]"), &["env[1].name: TOKEN\n", "env[1].from.env: SHOP_TOKEN\n"]);
     assert!(!why("env[1]").contains("env[0]"));
@@ -199,4 +210,13 @@ fn a_file_with_mistakes_is_explained() {
     home.write("haloy.yaml", "name: shop\nimage: nginx\nport: 70000\n");
     has(&home.haloy(&["config", "show"]).fails(2), &["haloy.yaml:3:7", "70000"]);
     has(&home.haloy(&["config", "show", "elsewhere"]).fails(2), &["there is no configuration file"]);
+}
+
+#[test]
+fn an_app_of_a_list_is_asked_for_by_its_place() {
+    let home = Home::new();
+    home.write("haloy.yaml", "apps:\n  - {name: shop, image: 'shop:1', replicas: 2}\n  - {name: blog, image: 'blog:1', replicas: 3}\n");
+    let why = home.haloy(&["config", "show", "--why", "apps[1].replicas"]).ok();
+    has(&why, &["replicas: 3\n"]);
+    assert!(!why.contains("replicas: 2"), "{why}");
 }

@@ -206,7 +206,10 @@ fn hooks_run_beside_the_configuration_and_stop_at_the_first_failure() {
 
     home.write("late/haloy.yaml", &config(&api, "post_deploy: ['kill -9 $$']\n"));
     has(&home.haloy(&["deploy", "late", "--detach"]).stderr, &["accepted as job 7", "warning: `post_deploy` commands were not run"]);
-    has(&home.haloy(&["deploy", "late"]).fails(1), &["is deployed", "error: `post_deploy` command `kill -9 $$` failed with signal 9"]);
+    has(
+        &home.haloy(&["deploy", "late"]).fails(1),
+        &["is deployed", "error: `post_deploy` command `kill -9 $$` failed with signal 9\n\nhint: the new version serves"],
+    );
 }
 
 #[test]

@@ -218,3 +218,14 @@ fn what_a_hook_leaves_running_delays_nobody() {
     let pid = home.read("project/child").trim().parse().ok().and_then(rustix::process::Pid::from_raw).expect("a process id");
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it is still running");
 }
+
+#[test]
+fn who_deploys_is_known_without_the_environment() {
+    let api = willing();
+    let home = home(&api, &format!("name: shop\nserver: SERVER\nimage: shop:v2\npre_deploy: ['{DUMP}']\n"));
+    let mut command = home.command(binary());
+    run(command.args(["deploy", "project", "--detach"]).env_remove("USER").env_remove("LOGNAME").env_remove("USERNAME")).ok();
+    let seen = home.read("project/seen.pre_deploy");
+    let performer = seen.lines().find_map(|line| line.strip_prefix("HALOY_PERFORMER=")).expect("a performer");
+    assert!(performer.ends_with("@laptop") && performer.len() > "@laptop".len(), "{performer}");
+}

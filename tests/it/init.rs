@@ -18,7 +18,8 @@ fn what_is_there_becomes_a_file_that_is_valid() {
             "found Dockerfile: it EXPOSEs 3000\n",
             "found package.json: a Node.js package `Web Shop`\n",
             "`shop/haloy.yaml` is written\n",
-            "next:\n  haloy server add HOST --token-stdin\n  haloy deploy shop\n",
+            "next:\n  write `image:` into shop/haloy.yaml: this release runs images that exist and cannot build yet\n  \
+             haloy server add HOST --token-stdin\n  haloy deploy shop\n",
         ],
     );
     run.ok();
@@ -27,7 +28,8 @@ fn what_is_there_becomes_a_file_that_is_valid() {
     assert!(first.starts_with("# yaml-language-server: $schema=https://") && first.ends_with("/packaging/haloy.schema.json"), "{first}");
     has(&text, &["\nname: web-shop\n", "\n#server: haloy.example.com\n", "the Dockerfile EXPOSEs 3000.\n#port: 3000\n"]);
     let valid = home.haloy(&["validate-config", "shop"]);
-    assert_eq!(valid.stderr, "");
+    assert!(valid.stderr.starts_with("warning: the image of `web-shop` must be built, and this release of haloy cannot build yet\nhint: "));
+    assert_eq!(valid.stderr.lines().count(), 2, "{}", valid.stderr);
     has(&valid.ok(), &["app       web-shop\n"]);
 
     let refused = home.haloy(&["init", "shop", "--format", "toml"]);
@@ -46,7 +48,7 @@ fn flags_say_the_rest_in_every_format() {
         let args =
             ["--name", "shop", "--server", "haloy.example.com", "--domain", "shop.example.com", "--port", "3000", "--format", format];
         let run = home.haloy(&[&["init"], &args[..]].concat());
-        has(&run.stderr, &["next:\n  haloy server add haloy.example.com --token-stdin\n  haloy deploy\n"]);
+        has(&run.stderr, &["\n  haloy server add haloy.example.com --token-stdin\n  haloy deploy\n"]);
         run.ok();
         has(&home.read(&format!("haloy.{format}")), &[shown]);
         let valid = home.haloy(&["validate-config", "--json"]);
@@ -113,7 +115,7 @@ fn without_a_dockerfile_it_says_what_one_has_to_do() {
     let home = Home::new();
     let json = home.haloy(&["init", "--json", "--name", "shop"]).json();
     assert_eq!((&json["file"], &json["has_dockerfile"], &json["found"]), (&json!("haloy.yaml"), &json!(false), &json!([])));
-    assert_eq!(json["next"][1], "haloy deploy");
+    assert_eq!(json["next"][2], "haloy deploy");
     let again = home.haloy(&["init", "--json"]);
     assert_eq!((again.code, &again.json()["error"]), (Some(2), &json!("`haloy.yaml` is there already")));
 }

@@ -26,7 +26,7 @@ fn a_valid_configuration_is_summed_up() {
             "replicas  1\n",
         ],
     );
-    has(&run.stderr, &["warning: `SHOP_KEY` is not set here, a deploy needs it"]);
+    has(&run.stderr, &["warning: `SHOP_KEY` is not set here, a deploy needs it (haloy.yaml:9:12, `env[0].from.env`)\n"]);
     run.ok();
     let valid = home.haloy(&["validate-config", "haloy.yaml", "--json"]).json();
     assert_eq!((&valid["ok"], &valid["targets"][0]["spec"]["name"]), (&json!(true), &json!("shop")));
@@ -94,8 +94,9 @@ fn several_targets_are_summed_up_with_what_each_needs() {
     has(
         &run.stderr,
         &[
-            "warning: `SHOP_DATABASE` is not set here, a deploy of staging needs it\n",
-            "warning: `SHOP_TOKEN` is not set here, a deploy of production, staging needs it\n",
+            "warning: the image of `production`, `staging` must be built, and this release of haloy cannot build yet\n",
+            "warning: `SHOP_DATABASE` is not set here, a deploy of staging needs it (haloy.yaml:5:17, `env[1].from.env`)\n",
+            "warning: `SHOP_TOKEN` is not set here, a deploy of production, staging needs it (haloy.yaml:15:12, `api_token`)\n",
             "warning: the build context `app` is not a directory\n",
             "haloy.yaml:11:14",
         ],
@@ -128,12 +129,17 @@ fn the_resolved_configuration_shows_secrets_after_a_warning_or_masks_them() {
         ],
     );
     let masked = home.haloy(&["validate-config", "--show-resolved-config", "--mask-secrets"]);
-    assert_eq!(masked.stderr, "");
+    assert!(masked.stderr.starts_with("warning: the image of ") && masked.stderr.lines().count() == 2, "{}", masked.stderr);
     assert!(!masked.stdout.contains("hunter"), "{}", masked.stdout);
     has(
         &masked.ok(),
         &["api_token: from env SHOP_TOKEN\n", "value: \"********\"\n", "value: from env SHOP_DATABASE\n", "value: from env SHOP_NPM\n"],
     );
+    let one = home.haloy(&["validate-config", "--show-resolved-config", "--mask-secrets", "-t", "staging"]).ok();
+    assert!(one.starts_with("# target staging\n") && !one.contains("production"), "{one}");
+    has(&home.haloy(&["validate-config", "--targets", "stagign"]).fails(2), &["no target `stagign`", "did you mean `staging`?"]);
+    let all = home.haloy(&["validate-config", "--all"]).ok();
+    has(&all, &["target    production\n", "target    staging\n"]);
     let json = home.haloy(&["validate-config", "--show-resolved-config", "--mask-secrets", "--json"]).json();
     assert_eq!(json["targets"][0]["resolved"]["env"][1], json!({ "name": "DATABASE_URL", "value": "from env SHOP_DATABASE" }));
     assert_eq!(json["targets"][0]["resolved"]["image"]["build"]["context"], "app");
@@ -175,4 +181,16 @@ fn what_is_pasted_in_the_wrong_place_is_not_shown() {
         let run = home.haloy(args);
         assert!(!run.stderr.contains("hunter2") && !run.stdout.contains("hunter2"), "{run:?}");
     }
+}
+
+#[test]
+fn a_registry_login_that_is_not_used_is_told_and_not_asked_for() {
+    let home = Home::new();
+    let login = "registry:\n    username: {from: {env: SHOP_USER}}\n    password: {value: hunter2}\n";
+    home.write("haloy.yaml", &format!("name: shop\nimage:\n  repository: ghcr.io/ada/shop\n  tag: v2\n  {login}"));
+    let run = home.haloy(&["validate-config"]);
+    has(&run.stderr, &["warning: `image.registry` is not used by this release", "hint: run `docker login ghcr.io`"]);
+    assert!(!run.stderr.contains("SHOP_USER") && !run.stderr.contains("hunter2"), "{}", run.stderr);
+    let json = home.haloy(&["validate-config", "--json"]).json();
+    assert_eq!((&json["targets"][0]["missing_env"], json["shortcomings"].as_array().map(Vec::len)), (&json!([]), Some(1)));
 }

@@ -29,7 +29,7 @@ pub struct Show {
     /// These targets of the configuration only
     #[arg(short, long, visible_alias = "target", value_name = "NAME,…", value_delimiter = ',')]
     targets: Vec<String>,
-    /// Where one value comes from, and what it wins over
+    /// Where one value comes from, and what it wins over: replicas, web.replicas for one target
     #[arg(long, value_name = "KEY")]
     why: Option<String>,
     /// Print one JSON value, a list of targets
@@ -62,12 +62,13 @@ struct Shown<'a> {
 
 impl Show {
     pub fn run(self, globals: &Globals) -> Outcome {
-        let wanted = self.why.as_deref().map(reference::find).transpose()?;
         let path = config::find(subject::chosen_path(globals, self.file.as_deref())?.as_deref())?;
         let known = settings::read(&path)?;
-        let targets = chosen(&known, &self.targets, &path)?;
+        let mut targets = chosen(&known, &self.targets, &path)?;
+        let (of, typed) = self.why.as_deref().map_or(Ok((None, "")), |why| addressed(why, &known, &path))?;
+        targets.retain(|target| of.is_none_or(|of| std::ptr::eq(of, *target)));
+        let wanted = Some(typed).filter(|key| !key.is_empty()).map(reference::find).transpose()?;
         let page = Page { path: &path, terminal: globals.terminal.for_data() };
-        let typed = self.why.as_deref().unwrap_or_default();
         if self.json {
             let shown: Vec<ShownTarget<'_>> = targets.iter().map(|target| page.json(target, wanted.as_ref(), typed)).collect();
             term::json(&shown);
@@ -94,6 +95,34 @@ fn chosen<'a>(known: &'a [TargetSettings], words: &[String], path: &Path) -> Res
     let names: Vec<Names<'_>> = known.iter().map(names).collect();
     let chosen = targets::named(&names, words, path)?;
     Ok(known.iter().zip(chosen).filter_map(|(target, chosen)| chosen.then_some(target)).collect())
+}
+
+/// A path without the target that it begins with, and that target: `targets.web.replicas`, `web.replicas`,
+/// `apps[0].replicas`. Nothing is left of a target's own path: it stands for all that the target has.
+fn addressed<'a, 'k>(
+    typed: &'k str,
+    known: &'a [TargetSettings],
+    path: &Path,
+) -> Result<(Option<&'a TargetSettings>, &'k str), ClientError> {
+    if let Some((place, rest)) = typed.strip_prefix("apps[").and_then(|rest| rest.split_once(']')) {
+        let target = place.parse::<usize>().ok().and_then(|index| known.get(index));
+        return Ok((target, target.map_or(typed, |_| rest.trim_start_matches('.'))));
+    }
+    // `NAME` as the reference writes it.
+    let below = typed.strip_prefix("targets.").map(|below| below.strip_prefix("NAME.").unwrap_or(below));
+    let word = below.unwrap_or(typed);
+    let rest_after = |name: &str| word.strip_prefix(name).filter(|rest| rest.is_empty() || rest.starts_with('.'));
+    let found = known.iter().find_map(|target| Some((target, rest_after(target.name.as_deref()?)?)));
+    let first = word.split(['.', '[']).next().unwrap_or_default();
+    match found {
+        Some((target, rest)) if below.is_some() || !reference::is_root(first) => Ok((Some(target), rest.trim_start_matches('.'))),
+        None if below.is_some() && !reference::is_root(first) => {
+            let names: Vec<Names<'_>> = known.iter().map(names).collect();
+            targets::named(&names, &[first.to_owned()], path).map(|_| (None, typed))
+        }
+        // Every target's own.
+        _ => Ok((None, word)),
+    }
 }
 
 fn names(target: &TargetSettings) -> Names<'_> {

@@ -114,9 +114,9 @@ impl Draft {
 
     fn about_image(&self) -> &'static str {
         if self.has_dockerfile {
-            "The image is built from the Dockerfile here, unless one that exists is named."
+            "The image: one that exists. This release cannot build one from the Dockerfile here yet."
         } else {
-            "The image is built from the Dockerfile here (there is none yet), unless one that exists is named."
+            "The image: one that exists. This release cannot build one from a Dockerfile yet."
         }
     }
 

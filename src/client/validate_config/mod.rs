@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::config::secrets::FetchedSecrets;
-use crate::config::{self, ArgValue, Config, ConfigError, Environment, Mistake, Target, ValueSource, yaml_text};
+use crate::config::{self, ArgValue, Config, ConfigError, Environment, Mistake, SourcedValue, Target, ValueSource, yaml_text};
 use crate::error::Report as _;
 use crate::term::{self, Terminal};
 use crate::wire::AppSpec;
@@ -16,7 +16,9 @@ use crate::wire::AppSpec;
 use super::Outcome;
 use super::error::ClientError;
 use super::secrets;
+use super::shortcomings;
 use super::subject::{self, Globals};
+use super::targets::Selection;
 
 /// Check a configuration without deploying it
 #[derive(clap::Args)]
@@ -25,12 +27,15 @@ Examples:
   haloy validate-config
   haloy validate-config services/api/haloy.yaml --json
   haloy validate-config --show-resolved-config --mask-secrets
+  haloy validate-config --targets production
 
 Exit codes: 0 valid, with warnings perhaps; 2 not valid")]
 pub struct ValidateConfig {
     /// Configuration file or its directory
     #[arg(value_name = "CONFIG")]
     file: Option<String>,
+    #[command(flatten)]
+    selection: Selection,
     /// Print what would be deployed, every value looked up and SECRETS IN THE OPEN
     #[arg(long)]
     show_resolved_config: bool,
@@ -47,7 +52,15 @@ struct Valid<'a> {
     ok: bool,
     path: String,
     warnings: &'a [Mistake],
+    /// What this release does not do of it, in words; what to do instead.
+    shortcomings: Vec<Shortcoming>,
     targets: Vec<ValidTarget<'a>>,
+}
+
+#[derive(Serialize)]
+struct Shortcoming {
+    message: String,
+    hint: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -59,6 +72,9 @@ struct ValidTarget<'a> {
     is_built: bool,
     /// Environment variables that a deploy needs and that are not set here.
     missing_env: Vec<&'a str>,
+    /// The values that name them, in the same order.
+    #[serde(skip)]
+    missing: Vec<&'a SourcedValue>,
     /// What would be deployed, when it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     resolved: Option<serde_json::Value>,
@@ -67,7 +83,7 @@ struct ValidTarget<'a> {
 impl ValidateConfig {
     pub async fn run(self, globals: &Globals) -> Outcome {
         let path = subject::chosen_path(globals, self.file.as_deref())?;
-        let config = match config::find(path.as_deref()).and_then(|path| config::load(&path)) {
+        let mut config = match config::find(path.as_deref()).and_then(|path| config::load(&path)) {
             Ok(config) => config,
             Err(error) if self.json => {
                 term::json(
@@ -77,10 +93,12 @@ impl ValidateConfig {
             }
             Err(error) => return Err(error.into()),
         };
+        config.targets = self.selection.named_or_all(config.targets, &config.path)?;
         let warnings = [config.warnings.clone(), config.missing_files()].concat();
         let targets: Vec<ValidTarget<'_>> =
             config.targets.iter().map(|target| summary(target, &config)).collect::<Result<_, ConfigError>>()?;
-        let mut valid = Valid { ok: true, path: config.path.display().to_string(), warnings: &warnings, targets };
+        let mut valid =
+            Valid { ok: true, path: config.path.display().to_string(), warnings: &warnings, shortcomings: shortcomings(&config), targets };
         if self.show_resolved_config {
             self.resolve(&config, &mut valid, globals).await?;
         }
@@ -119,29 +137,39 @@ impl ValidateConfig {
     }
 }
 
+/// Else `ok` would be followed by a refusal of the deploy.
+fn shortcomings(config: &Config) -> Vec<Shortcoming> {
+    let built =
+        shortcomings::cannot_build(&config.targets).map(|refusal| Shortcoming { message: refusal.to_string(), hint: refusal.hint() });
+    let logins = shortcomings::unused_logins(&config.targets).into_iter();
+    built.into_iter().chain(logins.map(|(message, hint)| Shortcoming { message, hint: Some(hint) })).collect()
+}
+
 fn summary<'a>(target: &'a Target, config: &Config) -> Result<ValidTarget<'a>, ConfigError> {
+    let (missing_env, missing) = missing(target, &subject::environment(&config.path, Some(target)))?.into_iter().unzip();
     Ok(ValidTarget {
         name: target.name.as_deref(),
         server: target.server.as_deref(),
         spec: resolved::spec(target),
         is_built: target.image.build.is_some(),
-        missing_env: missing(target, &subject::environment(&config.path, Some(target)))?,
+        missing_env,
+        missing,
         resolved: None,
     })
 }
 
-/// Variables that a deploy of the target looks up and does not find here, each once.
-fn missing<'a>(target: &'a Target, environment: &Environment) -> Result<Vec<&'a str>, ConfigError> {
+/// Variables that a deploy of the target looks up and does not find here, each once with the first value that is
+/// taken from it. The login of a registry is not looked up by this release.
+fn missing<'a>(target: &'a Target, environment: &Environment) -> Result<Vec<(&'a str, &'a SourcedValue)>, ConfigError> {
     let args = target.image.build.iter().flat_map(|build| &build.args);
     let args = args.filter_map(|arg| if let ArgValue::Sourced(value) = &arg.value { Some(value) } else { None });
-    let logins = target.image.registry.iter().flat_map(|registry| [&registry.username, &registry.password]);
-    let values = target.env.iter().map(|entry| &entry.value).chain(&target.api_token).chain(args).chain(logins);
-    let mut missing = Vec::new();
+    let values = target.env.iter().map(|entry| &entry.value).chain(&target.api_token).chain(args);
+    let mut missing: Vec<(&str, &SourcedValue)> = Vec::new();
     for value in values {
         let ValueSource::Env(name) = &value.source else { continue };
         let shown = value.shown(name);
-        if !missing.contains(&shown) && environment.get(name)?.is_none() {
-            missing.push(shown);
+        if !missing.iter().any(|(known, _)| *known == shown) && environment.get(name)?.is_none() {
+            missing.push((shown, value));
         }
     }
     Ok(missing)
@@ -179,14 +207,32 @@ fn show_resolved(valid: &Valid<'_>) {
     }
 }
 
-fn warn(valid: &Valid<'_>, globals: &Globals) {
-    let mut needed: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+/// What needs a variable: targets that have a name, and the first value that is taken from it.
+struct Needed<'a> {
+    targets: Vec<&'a str>,
+    value: &'a SourcedValue,
+}
+
+/// By variable.
+fn needed<'a>(valid: &'a Valid<'_>) -> BTreeMap<&'a str, Needed<'a>> {
+    let mut needed: BTreeMap<&str, Needed<'_>> = BTreeMap::new();
     for target in &valid.targets {
-        target.missing_env.iter().for_each(|name| needed.entry(name).or_default().extend(target.name));
+        for (name, value) in target.missing_env.iter().zip(&target.missing) {
+            needed.entry(name).or_insert_with(|| Needed { targets: Vec::new(), value }).targets.extend(target.name);
+        }
     }
-    for (name, targets) in needed {
+    needed
+}
+
+fn warn(valid: &Valid<'_>, globals: &Globals) {
+    for Shortcoming { message, hint } in &valid.shortcomings {
+        term::words(&globals.terminal.yellow(&format!("warning: {message}")));
+        hint.iter().for_each(|hint| term::words(&format!("hint: {hint}")));
+    }
+    for (name, Needed { targets, value }) in needed(valid) {
         let of = if targets.is_empty() { String::new() } else { format!(" of {}", targets.join(", ")) };
-        term::words(&globals.terminal.yellow(&format!("warning: `{name}` is not set here, a deploy{of} needs it")));
+        let place = format!("{}, `{}`", value.site, value.key);
+        term::words(&globals.terminal.yellow(&format!("warning: `{name}` is not set here, a deploy{of} needs it ({place})")));
     }
     let colour = Terminal::detect().colour;
     valid.warnings.iter().for_each(|warning| term::words(&warning.render(colour)));
