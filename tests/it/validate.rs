@@ -87,7 +87,7 @@ fn several_targets_are_summed_up_with_what_each_needs() {
     has(
         &run.stdout,
         &[
-            "target    production\n  app       production\n  image     ghcr.io/ada/shop (built by the deploy)\n  server    prod.example.com\n",
+            "target    production\n  app       production\n  image     ghcr.io/ada/shop (to be built)\n  server    prod.example.com\n",
             "target    staging\n  app       staging\n",
         ],
     );

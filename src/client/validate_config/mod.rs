@@ -181,7 +181,7 @@ fn show(valid: &Valid<'_>) {
         let spec = &target.spec;
         let domains: Vec<&str> = spec.domains.iter().map(|domain| domain.domain.as_str()).collect();
         let domains = if domains.is_empty() { "none (a worker)".to_owned() } else { domains.join(", ") };
-        let built = if target.is_built { " (built by the deploy)" } else { "" };
+        let built = if target.is_built { " (to be built)" } else { "" };
         let facts = [
             ("target", target.name.unwrap_or_default().to_owned()),
             ("app", spec.name.to_string()),
