@@ -30,7 +30,9 @@ pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> O
     let plain = |word: &str| word.to_lowercase().replace(['_', '-'], "");
     let written = plain(written);
     // Long enough that a third of it may be wrong; nobody types a key of a thousand letters.
-    let allowed = (written.chars().count() / 3).clamp(1, 4);
+    // A word of which nothing is left is another word.
+    let length = written.chars().count();
+    let allowed = (length / 3).clamp(1, 4).min(length.saturating_sub(1));
     if written.len() > 64 {
         return None;
     }
@@ -115,6 +117,7 @@ mod tests {
             ("healthcheck_path", Some("health_check_path")),
             ("health-check-path", Some("health_check_path")),
             ("tls", None),
+            ("p", None),
             ("", None),
         ] {
             assert_eq!(nearest(written, known), meant, "{written}");
