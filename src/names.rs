@@ -32,6 +32,38 @@ pub struct Domain(String);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ImageRef(String);
 
+/// The digest of a content as OCI writes it (image-spec, descriptor.md): `sha256:` and 64 lower-case hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(String);
+
+impl Digest {
+    /// From the SHA-256 of the content, as lower-case hexadecimal.
+    pub fn from_sha256_hex(hex: &str) -> Self {
+        Self(format!("sha256:{hex}"))
+    }
+
+    /// The 64 digits without the algorithm.
+    pub fn hex(&self) -> &str {
+        &self.0["sha256:".len()..]
+    }
+
+    /// The first twelve digits, as Docker shows image ids.
+    pub fn short(&self) -> &str {
+        &self.hex()[..12]
+    }
+}
+
+impl FromStr for Digest {
+    type Err = InvalidName;
+
+    fn from_str(value: &str) -> Result<Self, InvalidName> {
+        if is_sha256(value) && !value.bytes().any(|b| b.is_ascii_uppercase()) {
+            return Ok(Self(value.to_owned()));
+        }
+        Err(InvalidName { what: "digest", value: value.to_owned(), rule: "it is `sha256:` and 64 lower-case hexadecimal digits" })
+    }
+}
+
 impl FromStr for AppName {
     type Err = InvalidName;
 
@@ -290,7 +322,7 @@ macro_rules! textual {
         }
     )*};
 }
-textual!(AppName, Domain, ImageRef);
+textual!(AppName, Domain, ImageRef, Digest);
 
 macro_rules! serde_as_text {
     ($($name:ident),*) => {$(
@@ -307,7 +339,7 @@ macro_rules! serde_as_text {
         }
     )*};
 }
-serde_as_text!(AppName, Domain, ImageRef, DeployId);
+serde_as_text!(AppName, Domain, ImageRef, DeployId, Digest);
 
 /// In the API's description every name is a string.
 macro_rules! schema_as_text {
@@ -321,7 +353,7 @@ macro_rules! schema_as_text {
         impl utoipa::ToSchema for $name {}
     )*};
 }
-schema_as_text!(AppName, Domain, ImageRef, DeployId);
+schema_as_text!(AppName, Domain, ImageRef, DeployId, Digest);
 
 #[cfg(test)]
 mod tests {

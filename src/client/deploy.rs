@@ -132,6 +132,8 @@ fn prepare<'a>(project: &'a Project, globals: &Globals) -> Result<Vec<Deployment
             env,
             performer: performer.clone(),
             git_commit: git_commit.clone(),
+            login: None,
+            image_of: None,
         });
         match (request, Subject::of(project, chosen, globals)) {
             (Ok(request), Ok(subject)) => {

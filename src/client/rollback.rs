@@ -55,7 +55,7 @@ impl Rollback {
         if deployment.is_none() && !self.following.json {
             subject.output.words(&format!("going back to {} ({})", target.id, target.image));
         }
-        let request = RollbackRequest { deployment: Some(target.id) };
+        let request = RollbackRequest { deployment: Some(target.id), ..RollbackRequest::default() };
         let path = routes::app_verb(&subject.app, "rollback");
         let accepted = change::accepted(subject.api.post(&path, &request), interruption).await?;
         match change::follow(subject, JobKind::Rollback, &accepted, &self.following, interruption).await? {

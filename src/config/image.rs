@@ -7,10 +7,8 @@ use super::object::Object;
 use super::secrets::SecretProviders;
 use super::value::{self, SourcedValue};
 use crate::names::{AppName, ImageRef};
-use crate::wire::PullPolicy;
+use crate::wire::{History, PullPolicy};
 
-/// How many deployments are kept of an app that does not say.
-const KEPT: u16 = 5;
 /// More of them nobody keeps.
 const COUNT: (u32, u32) = (1, 1000);
 /// Tags that name another image every day.
@@ -24,7 +22,6 @@ pub struct Image {
     pub build: Option<Build>,
     /// How to log in to its registry.
     pub registry: Option<RegistryAuth>,
-    pub history: History,
 }
 
 /// A login, not looked up yet.
@@ -36,21 +33,11 @@ pub struct RegistryAuth {
     pub password: SourcedValue,
 }
 
-/// Where the images of earlier deployments are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum History {
-    /// On the server.
-    Local { count: u16 },
-    /// In the registry: `pattern` says which tags are versions, with `*` for any characters.
-    Registry { count: u16, pattern: String },
-    /// Nowhere.
-    None,
-}
-
 /// The image of an app: its reference, when it is pulled, and the rest.
 pub struct Read {
     pub reference: ImageRef,
     pub pull_policy: PullPolicy,
+    pub history: History,
     pub image: Image,
 }
 
@@ -65,8 +52,8 @@ pub fn read(root: &Field<'_>, app: Option<&AppName>, providers: &SecretProviders
         return None;
     }
     let Some(field) = root.get("image") else {
-        let image = Image { build: Some(Build::default()), registry: None, history: History::default() };
-        return Some(Read { reference: named_like(app?)?, pull_policy: PullPolicy::default(), image });
+        let image = Image { build: Some(Build::default()), registry: None };
+        return Some(Read { reference: named_like(app?)?, pull_policy: PullPolicy::default(), history: History::default(), image });
     };
     if field.items().is_some() {
         findings.wrong_kind(&field, "a string or an object").hint("write `image: ghcr.io/you/app:1.0`");
@@ -81,8 +68,8 @@ pub fn read(root: &Field<'_>, app: Option<&AppName>, providers: &SecretProviders
             .warning(&field, format!("`{reference}` is pulled from a registry, not built"))
             .hint("leave `image` out to build the Dockerfile beside this file, or write the tag of the image that is meant");
     }
-    let image = Image { build: None, registry: None, history: History::default() };
-    Some(Read { reference: reference?, pull_policy: PullPolicy::default(), image })
+    let image = Image { build: None, registry: None };
+    Some(Read { reference: reference?, pull_policy: PullPolicy::default(), history: History::default(), image })
 }
 
 fn read_parts(field: &Field<'_>, app: Option<&AppName>, providers: &SecretProviders, findings: &mut Findings<'_>) -> Option<Read> {
@@ -113,7 +100,7 @@ fn read_parts(field: &Field<'_>, app: Option<&AppName>, providers: &SecretProvid
     }
     warn_of_mutable_tag(field, &reference, history.as_ref(), findings);
     let registry = registry.map_or(Some(None), |registry| registry.map(Some))?;
-    Some(Read { reference, pull_policy, image: Image { build, registry, history: history? } })
+    Some(Read { reference, pull_policy, history: history?, image: Image { build, registry } })
 }
 
 /// `repository` and `tag`.
@@ -217,12 +204,6 @@ pub fn registry_of(image: &ImageRef) -> &str {
     }
 }
 
-impl Default for History {
-    fn default() -> Self {
-        Self::Local { count: KEPT }
-    }
-}
-
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Strategy {
     Local,
@@ -249,7 +230,7 @@ fn read_history(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Histor
     if let Some(count) = field.get("count").filter(|_| strategy == Strategy::None) {
         findings.warning(&count, "`count` does nothing with `strategy: none`").hint("write `strategy: local`, or leave it out");
     }
-    let count = count.unwrap_or(KEPT);
+    let count = count.unwrap_or(History::DEFAULT_COUNT);
     Some(match strategy {
         Strategy::None => History::None,
         Strategy::Local => History::Local { count },

@@ -76,7 +76,6 @@ pub use build::{ArgValue, Build, BuildPath, BuildsOn, Push};
 pub use environment::Environment;
 pub use error::ConfigError;
 pub use exercise::exercise;
-pub use image::History;
 pub use mistake::Mistake;
 pub use schema::{ADDRESS as SCHEMA_ADDRESS, schema};
 pub use source::find;

@@ -18,7 +18,7 @@ use super::value::{self, SourcedValue};
 use super::{container, contradictions, dead_keys, domains, health_check, network, volumes};
 use crate::names::{AppName, is_email, is_env_name};
 use crate::secret::Secret;
-use crate::wire::{AppSpec, EnvValue, Naming, Strategy, Tls};
+use crate::wire::{AppSpec, EnvValue, Naming, RegistryLogin, Strategy, Tls};
 
 /// One app on one server, valid; values from the environment and from secret providers are not looked up yet.
 #[derive(Debug, Clone)]
@@ -28,7 +28,7 @@ pub struct Target {
     pub spec: AppSpec,
     /// In the order of `spec.env`.
     pub env: Vec<EnvEntry>,
-    /// How the image of the spec comes to be, and how long it is kept.
+    /// How the image of the spec comes to be.
     pub image: Image,
     /// Host as [`ServerName`] writes it.
     pub server: Option<String>,
@@ -36,15 +36,6 @@ pub struct Target {
     /// Shell commands to run before the deploy, where haloy runs.
     pub pre_deploy: Vec<String>,
     pub post_deploy: Vec<String>,
-}
-
-/// A login to a registry.
-#[derive(Debug, Clone)]
-pub struct RegistryLogin {
-    /// Host, with a port perhaps; `docker.io` for Docker Hub.
-    pub server: String,
-    pub username: Secret,
-    pub password: Secret,
 }
 
 impl Target {
@@ -174,6 +165,8 @@ fn read_spec(
         name: name?,
         image: image.reference.clone(),
         pull_policy: image.pull_policy,
+        pin: None,
+        history: image.history.clone(),
         domains,
         acme_email,
         tls,

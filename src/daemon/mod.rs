@@ -81,8 +81,8 @@ async fn control(booted: Booted) -> ExitCode {
     let mut signals = Signals::listen();
     let stop = CancellationToken::new();
     let nudge = Arc::new(Notify::new());
-    let (overview, seen) =
-        watch::channel(Arc::new(Overview { engine: EngineStatus::Down, engine_version: None, replicas: Default::default() }));
+    let nothing = Overview { engine: EngineStatus::Down, engine_version: None, platform: None, replicas: Default::default() };
+    let (overview, seen) = watch::channel(Arc::new(nothing));
     let api = Arc::new(Api {
         store: booted.store.clone(),
         docker: booted.docker.clone(),

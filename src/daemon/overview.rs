@@ -12,6 +12,8 @@ pub struct Overview {
     pub engine: EngineStatus,
     /// The engine's version, once it has answered.
     pub engine_version: Option<String>,
+    /// What images must be built for, like `linux/amd64`.
+    pub platform: Option<String>,
     pub replicas: BTreeMap<AppName, Vec<Watched>>,
 }
 

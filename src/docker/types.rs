@@ -218,6 +218,10 @@ pub struct Image {
     /// containerd image store does not tell the two apart: there it is always true.
     pub pulled: bool,
     pub size_bytes: u64,
+    /// `repository:tag`, for each tag.
+    pub tags: Vec<String>,
+    /// `repository@sha256:…`, for each registry that it was pulled from or pushed to.
+    pub digests: Vec<String>,
 }
 
 /// The engine, as it introduced itself.
@@ -227,6 +231,33 @@ pub struct Engine {
     pub api_version: String,
     pub os: String,
     pub architecture: String,
+}
+
+impl Engine {
+    /// What images must be built for, as `docker build --platform` takes it.
+    pub fn platform(&self) -> String {
+        format!("{}/{}", self.os, self.architecture)
+    }
+}
+
+/// A login to a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// Host, with a port perhaps; `docker.io` for Docker Hub.
+    pub server: String,
+    pub username: Secret,
+    pub password: Secret,
+}
+
+/// What became of a reference to an image that was to be removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// It is gone, and the image with it unless another reference holds it.
+    Removed,
+    /// There is no such reference.
+    NotThere,
+    /// A container needs the image: nothing was removed.
+    InUse,
 }
 
 /// Which lines of a container's output.

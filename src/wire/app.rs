@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::container::{ContainerOptions, HealthCheck};
-use crate::names::{AppName, Domain, ImageRef};
+use super::image::{History, Pin, RegistryLogin};
+use crate::names::{AppName, DeployId, Domain, ImageRef};
 use crate::secret::{self, Secret};
 
 /// One app on one server. Holds the names of its environment variables and where their values came
@@ -17,6 +18,12 @@ pub struct AppSpec {
     pub image: ImageRef,
     #[serde(default)]
     pub pull_policy: PullPolicy,
+    /// The very content, when it was settled before the deploy.
+    #[serde(default)]
+    pub pin: Option<Pin>,
+    /// How long images of earlier deployments are kept.
+    #[serde(default)]
+    pub history: History,
     /// Empty for a worker: nothing is routed to it.
     #[serde(default)]
     pub domains: Vec<DomainSpec>,
@@ -203,6 +210,12 @@ pub struct DeployRequest {
     /// The commit that is deployed, when the configuration lies in a git work tree.
     #[serde(default)]
     pub git_commit: Option<String>,
+    /// How to log in to the image's registry; the server's own login when absent.
+    #[serde(default)]
+    pub login: Option<RegistryLogin>,
+    /// Run the image of this earlier deployment in place of the spec's: a rollback with today's configuration.
+    #[serde(default)]
+    pub image_of: Option<DeployId>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

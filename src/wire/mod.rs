@@ -6,6 +6,7 @@
 pub mod app;
 pub mod container;
 pub mod contradictions;
+pub mod image;
 pub mod job;
 pub mod problem;
 pub mod routes;
@@ -13,6 +14,10 @@ pub mod status;
 
 pub use app::{AppSpec, DeployRequest, DomainSpec, EnvSource, EnvValue, EnvVar, Mount, MountSource, Naming, PullPolicy, Strategy, Tls};
 pub use container::{ContainerOptions, ExtraHost, HealthCheck, HttpProbe, Logging, Probe, Resources, StatusRange, Tmpfs, Ulimit};
+pub use image::{
+    BuildEvent, BuildRequest, DeploymentDetails, History, Pin, PruneReport, PruneRequest, Pruned, PrunedKind, RegistryLogin, Room,
+    RoomRequest, StoredLogin, TagCandidate,
+};
 pub use job::{Accepted, ContainerReport, Event, EventKind, Failure, Job, JobId, JobKind, Phase, ProbeReport};
 pub use problem::{Code, Problem};
 pub use status::{

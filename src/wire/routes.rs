@@ -1,7 +1,7 @@
 //! The API's paths, for the client that calls them; the server's own come from its route table.
 
 use super::job::JobId;
-use crate::names::AppName;
+use crate::names::{AppName, DeployId};
 
 pub const VERSION: &str = "/v1/version";
 pub const HEALTH: &str = "/v1/health";
@@ -17,7 +17,31 @@ pub fn app(app: &AppName) -> String {
     format!("{APPS}/{app}")
 }
 
-/// A verb or list of an app: `deploy`, `rollback`, `restart`, `stop`, `start`, `logs`, `deployments`.
+/// The logins to registries that the server keeps.
+pub const REGISTRIES: &str = "/v1/registries";
+/// Whether there is room for images on their way.
+pub const ROOM: &str = "/v1/room";
+pub const PRUNE: &str = "/v1/prune";
+/// Builds an image on the server's engine; a [`super::BuildRequest`] in the header [`BUILD`].
+pub const BUILDS: &str = "/v1/builds";
+pub const BUILD: &str = "x-haloy-build";
+
+/// The server's own registry (OCI Distribution 1.1); the images of an app are in its repository.
+pub fn repository(app: &AppName) -> String {
+    app.as_str().split(['.', '_', '-']).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
+}
+
+/// A login that the server keeps.
+pub fn registry(server: &str) -> String {
+    format!("{REGISTRIES}/{server}")
+}
+
+/// A deployment of an app with its snapshot.
+pub fn deployment(app: &AppName, id: DeployId) -> String {
+    format!("{APPS}/{app}/deployments/{id}")
+}
+
+/// A verb or list of an app: `deploy`, `rollback`, `restart`, `stop`, `start`, `logs`, `deployments`, `tags`.
 pub fn app_verb(app: &AppName, verb: &str) -> String {
     format!("{APPS}/{app}/{verb}")
 }

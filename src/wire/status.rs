@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::app::DomainSpec;
+use super::app::{DomainSpec, EnvValue};
 use super::job::Job;
 use crate::names::{AppName, DeployId, ImageRef};
 
@@ -31,6 +31,9 @@ pub struct Version {
     /// The newest API version that the daemon speaks.
     pub api: u32,
     pub docker: Option<String>,
+    /// What images must be built for, like `linux/amd64`; unknown while the engine does not answer.
+    #[serde(default)]
+    pub platform: Option<String>,
     /// The port that HTTPS is served on; 443 when absent.
     #[serde(default)]
     pub https_port: Option<u16>,
@@ -108,6 +111,9 @@ pub struct Deployment {
     pub created_at: Timestamp,
     pub performer: Option<String>,
     pub git_commit: Option<String>,
+    /// Its image is kept, so that it can be rolled back to.
+    #[serde(default)]
+    pub image_kept: bool,
     /// The earlier deployment whose snapshot this one repeats: after a rollback or a restart.
     pub repeats: Option<DeployId>,
     /// It serves now.
@@ -155,4 +161,11 @@ pub struct RollbackRequest {
     /// The deployment to go back to; the complete one before the current when absent.
     #[serde(default)]
     pub deployment: Option<DeployId>,
+    /// Values looked up anew, by the names in the snapshot's environment; a variable that is absent here keeps
+    /// the value that it had.
+    #[serde(default)]
+    pub env: Vec<EnvValue>,
+    /// A tag of the app's image that its registry has, for apps whose history is there: the current snapshot runs with it.
+    #[serde(default)]
+    pub tag: Option<String>,
 }

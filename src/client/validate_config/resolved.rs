@@ -5,9 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use crate::config::secrets::{FetchedSecrets, SecretRef};
-use crate::config::{
-    self, ArgValue, Build, BuildPath, BuildsOn, ConfigError, Environment, History, Push, SourcedValue, Target, ValueSource,
-};
+use crate::config::{self, ArgValue, Build, BuildPath, BuildsOn, ConfigError, Environment, Push, SourcedValue, Target, ValueSource};
 use crate::wire::{AppSpec, EnvSource};
 
 /// Everything that secret providers are asked for.
@@ -88,7 +86,7 @@ fn settings(target: &Target, env: Value, token: Option<Value>, args: Value, logi
         "pull_policy": settings.remove("pull_policy"),
         "build": target.image.build.as_ref().map(|build| build_settings(build, args)),
         "registry": login,
-        "history": history(&target.image.history),
+        "history": settings.remove("history"),
     });
     settings.insert("image".to_owned(), image);
     settings.insert("server".to_owned(), json!(target.server));
@@ -113,14 +111,6 @@ fn build_settings(build: &Build, args: Value) -> Value {
         "flags": build.flags,
         "on": match build.on { BuildsOn::Client => "client", BuildsOn::Server => "server" },
     })
-}
-
-fn history(history: &History) -> Value {
-    match history {
-        History::Local { count } => json!({ "strategy": "local", "count": count }),
-        History::Registry { count, pattern } => json!({ "strategy": "registry", "count": count, "pattern": pattern }),
-        History::None => json!({ "strategy": "none" }),
-    }
 }
 
 /// Without what is not there.

@@ -18,9 +18,10 @@ pub async fn health(State(context): State<Context>) -> Json<Health> {
 /// Versions of the daemon, of the API and of the Docker Engine
 #[utoipa::path(get, path = "/v1/version", operation_id = "get_version", responses((status = 200, body = Version)))]
 pub async fn version(State(context): State<Context>) -> Json<Version> {
-    let docker = context.api.overview.borrow().engine_version.clone();
+    let overview = context.api.overview.borrow().clone();
+    let (docker, platform) = (overview.engine_version.clone(), overview.platform.clone());
     let (http_port, https_port) = (context.api.http_port, context.api.https_port);
-    Json(Version { version: env!("CARGO_PKG_VERSION").to_owned(), api: API_VERSION, docker, http_port, https_port })
+    Json(Version { version: env!("CARGO_PKG_VERSION").to_owned(), api: API_VERSION, docker, platform, http_port, https_port })
 }
 
 /// Metrics in Prometheus' text format

@@ -30,10 +30,10 @@ pub async fn deploy(
     JsonBody(request): JsonBody<DeployRequest>,
 ) -> Answer {
     admission::check(&app, &request)?;
-    let DeployRequest { spec, env, performer: named, git_commit } = request;
+    let DeployRequest { spec, env, performer: named, git_commit, login: _, image_of: _ } = request;
     let identity = context.api.identity.clone();
     let env = tokio::task::spawn_blocking(move || seal(&identity, &env)).await??;
-    let new = NewDeployment { spec, env, performer: named.or_else(|| performer(&headers)), git_commit };
+    let new = NewDeployment { spec, env, performer: named.or_else(|| performer(&headers)), git_commit, login: None };
     let store = context.api.store.clone();
     accept(&context, app, async move { store.accept_deploy(new).await }).await
 }

@@ -44,7 +44,7 @@ use self::steps::Steps;
 use super::clock::Clock;
 use super::overview::{Overview, Watched};
 use super::store::{ActiveJob, AppIntent, RunState, StoreError};
-use crate::docker::{Container, DockerError};
+use crate::docker::{Container, DockerError, Engine};
 use crate::error::chain;
 use crate::names::AppName;
 use crate::wire::{EngineStatus, Failure, JobId, JobKind, Phase};
@@ -75,7 +75,8 @@ pub struct Reconciler {
     monitor: Monitor,
     memory: Memory,
     steps: Steps,
-    engine_version: Option<String>,
+    /// As it introduced itself; none while it is away.
+    engine: Option<Engine>,
     /// Said once, not once a second.
     engine_is_away: bool,
     /// The jobs that were told about it.
@@ -101,7 +102,7 @@ impl Reconciler {
             overview,
             nudge,
             clock,
-            engine_version: None,
+            engine: None,
             engine_is_away: false,
             told: BTreeSet::new(),
         }
@@ -186,16 +187,17 @@ impl Reconciler {
             turn.containers.iter().map(show).collect()
         };
         let replicas = turns.iter().map(|turn| (turn.app.app.clone(), replicas(turn))).collect();
-        let engine_version = self.engine_version.clone();
-        self.overview.send_replace(Arc::new(Overview { engine: EngineStatus::Up, engine_version, replicas }));
+        let engine_version = self.engine.as_ref().map(|engine| engine.version.clone());
+        let platform = self.engine.as_ref().map(Engine::platform);
+        self.overview.send_replace(Arc::new(Overview { engine: EngineStatus::Up, engine_version, platform, replicas }));
     }
 
     /// Greets an engine that was away, or that is seen for the first time.
     async fn meet_engine(&mut self) -> Result<(), PassError> {
-        if self.engine_version.is_none() {
+        if self.engine.is_none() {
             let engine = self.executor.docker.engine().await.map_err(PassError::Observe)?;
             tracing::info!(version = engine.version, api = engine.api_version, "the Docker Engine answers");
-            self.engine_version = Some(engine.version);
+            self.engine = Some(engine);
             self.engine_is_away = false;
         }
         Ok(())
@@ -209,7 +211,7 @@ impl Reconciler {
         if matches!(error, PassError::Observe(_)) {
             self.engine_is_away = true;
             self.tell_who_waits().await;
-            self.engine_version = None;
+            self.engine = None;
             self.overview.send_modify(|overview| Arc::make_mut(overview).engine = EngineStatus::Down);
         }
         ENGINE_DOWN_TICK

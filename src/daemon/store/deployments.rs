@@ -19,6 +19,8 @@ pub struct NewDeployment {
     pub env: Vec<u8>,
     pub performer: Option<String>,
     pub git_commit: Option<String>,
+    /// How to log in to the image's registry, sealed.
+    pub login: Option<Vec<u8>>,
 }
 
 /// What is known once the image is on the engine.
@@ -50,9 +52,9 @@ impl Store {
             let id = next_id(db)?;
             let spec = to_json(&new.spec);
             db.execute(
-                "INSERT INTO deployments (id, app, state, spec, env, created_at, performer, git_commit)
-                 VALUES (?1, ?2, 'pending', ?3, ?4, ?5, ?6, ?7)",
-                params![id.number(), new.spec.name.as_str(), spec, new.env, now(), new.performer, new.git_commit],
+                "INSERT INTO deployments (id, app, state, spec, env, created_at, performer, git_commit, login)
+                 VALUES (?1, ?2, 'pending', ?3, ?4, ?5, ?6, ?7, ?8)",
+                params![id.number(), new.spec.name.as_str(), spec, new.env, now(), new.performer, new.git_commit, new.login],
             )
             .map_err(query("write the deployment"))?;
             jobs::queue(db, &new.spec.name, JobKind::Deploy, Some(id))
@@ -171,6 +173,7 @@ impl HistoryRow {
             performer: self.performer,
             git_commit: self.git_commit,
             repeats: self.repeats.map(DeployId::from_number),
+            image_kept: true,
             current: Some(id) == current,
         })
     }
@@ -194,8 +197,8 @@ pub(super) fn release(db: &Connection, id: DeployId) -> Result<Release, StoreErr
 fn repeat(db: &Connection, of: DeployId, performer: Option<&str>) -> Result<DeployId, StoreError> {
     let id = next_id(db)?;
     db.execute(
-        "INSERT INTO deployments (id, app, state, spec, env, image_id, created_at, performer, git_commit, repeats)
-         SELECT ?1, app, 'pending', spec, env, image_id, ?3, ?4, git_commit, COALESCE(repeats, id)
+        "INSERT INTO deployments (id, app, state, spec, env, image_id, digest, login, created_at, performer, git_commit, repeats)
+         SELECT ?1, app, 'pending', spec, env, image_id, digest, login, ?3, ?4, git_commit, COALESCE(repeats, id)
          FROM deployments WHERE id = ?2",
         params![id.number(), of.number(), now(), performer],
     )
@@ -207,8 +210,8 @@ fn repeat(db: &Connection, of: DeployId, performer: Option<&str>) -> Result<Depl
 pub(super) fn refresh_restart(db: &Connection, id: DeployId, app: &AppName) -> Result<(), StoreError> {
     let Some(serving) = serving(db, app)? else { return Ok(()) };
     db.execute(
-        "UPDATE deployments SET (spec, env, image_id, git_commit, repeats) =
-         (SELECT spec, env, image_id, git_commit, COALESCE(repeats, id) FROM deployments WHERE id = ?2) WHERE id = ?1",
+        "UPDATE deployments SET (spec, env, image_id, digest, login, git_commit, repeats) =
+         (SELECT spec, env, image_id, digest, login, git_commit, COALESCE(repeats, id) FROM deployments WHERE id = ?2) WHERE id = ?1",
         params![id.number(), serving.number()],
     )
     .map(|_| ())

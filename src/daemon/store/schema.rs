@@ -7,7 +7,8 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 use super::{StoreError, query};
 use crate::crypto;
 
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE meta (
         key   TEXT PRIMARY KEY,
         value TEXT NOT NULL
@@ -57,7 +58,65 @@ const MIGRATIONS: &[&str] = &["
         event TEXT NOT NULL,                    -- JSON of the EventKind
         PRIMARY KEY (job, seq)
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+    ALTER TABLE deployments ADD COLUMN login BLOB;   -- JSON of the RegistryLogin, sealed
+    ALTER TABLE deployments ADD COLUMN digest TEXT;  -- the manifest in its registry, once it was pulled
+
+    CREATE TABLE images (                       -- what a deployment has on the engine, until haloy takes it away
+        deployment INTEGER PRIMARY KEY,         -- outlives the deployment's row
+        app        TEXT NOT NULL,
+        image_id   TEXT NOT NULL,
+        tag        TEXT NOT NULL,               -- haloy's own tag for the deployment
+        pulled     TEXT                         -- the reference under which haloy pulled it, when it was not there before
+    ) STRICT;
+
+    CREATE TABLE registries (                   -- logins for pulls
+        server     TEXT PRIMARY KEY,            -- host, with a port perhaps
+        username   TEXT NOT NULL,
+        login      BLOB NOT NULL,               -- JSON of the RegistryLogin, sealed
+        created_at INTEGER NOT NULL
+    ) STRICT;
+
+    CREATE TABLE blobs (                        -- contents of the server's own registry, as files by digest
+        digest   TEXT PRIMARY KEY,
+        size     INTEGER NOT NULL,              -- of the content, in bytes
+        stored   INTEGER NOT NULL,              -- of the file, in bytes
+        encoding TEXT NOT NULL,                 -- identity | zstd
+        used_at  INTEGER NOT NULL               -- the last time that somebody counted on it
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE manifests (
+        repository    TEXT NOT NULL,
+        digest        TEXT NOT NULL,
+        media_type    TEXT NOT NULL,
+        body          BLOB NOT NULL,
+        subject       TEXT,                     -- the manifest that it refers to
+        artifact_type TEXT,
+        used_at       INTEGER NOT NULL,
+        PRIMARY KEY (repository, digest)
+    ) STRICT;
+    CREATE INDEX manifests_by_subject ON manifests (repository, subject) WHERE subject IS NOT NULL;
+
+    CREATE TABLE manifest_parts (               -- the blobs and manifests that a manifest names
+        repository TEXT NOT NULL,
+        manifest   TEXT NOT NULL,
+        part       TEXT NOT NULL,
+        PRIMARY KEY (repository, manifest, part),
+        FOREIGN KEY (repository, manifest) REFERENCES manifests (repository, digest) ON DELETE CASCADE
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX manifest_parts_by_part ON manifest_parts (part);
+
+    CREATE TABLE tags (
+        repository TEXT NOT NULL,
+        tag        TEXT NOT NULL,
+        manifest   TEXT NOT NULL,
+        updated_at INTEGER NOT NULL,
+        PRIMARY KEY (repository, tag),
+        FOREIGN KEY (repository, manifest) REFERENCES manifests (repository, digest) ON DELETE CASCADE
+    ) STRICT, WITHOUT ROWID;
+",
+];
 
 /// Brings the database to the newest schema in one transaction; an existing one is backed up first.
 pub fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {

@@ -15,7 +15,7 @@ fn app(name: &str) -> AppName {
 
 fn new(name: &str, image: &str, domain: &str) -> NewDeployment {
     let spec = serde_json::json!({ "name": name, "image": image, "replicas": 1, "domains": [{ "domain": domain }] });
-    NewDeployment { spec: serde_json::from_value(spec).expect("spec"), env: vec![1, 2], performer: None, git_commit: None }
+    NewDeployment { spec: serde_json::from_value(spec).expect("spec"), env: vec![1, 2], performer: None, git_commit: None, login: None }
 }
 
 fn failure(reason: &str) -> Failure {

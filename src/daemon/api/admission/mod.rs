@@ -251,7 +251,8 @@ mod tests {
             let config = config::load(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             for Target { spec, .. } in config.targets {
                 let value = |variable: &EnvVar| EnvValue { name: variable.name.clone(), value: Secret::new("") };
-                let request = DeployRequest { env: spec.env.iter().map(value).collect(), spec, performer: None, git_commit: None };
+                let env = spec.env.iter().map(value).collect();
+                let request = DeployRequest { env, spec, performer: None, git_commit: None, login: None, image_of: None };
                 let refusal = check(&request.spec.name, &request).err().map(|refusal| refusal.problem);
                 assert_eq!(refusal, None, "{}", path.display());
             }

@@ -113,7 +113,7 @@ impl Engine {
     pub fn show(&self, server: &Server) {
         let watched = self.containers.lock().expect("lock").iter().map(Talker::watched).collect();
         let replicas = BTreeMap::from([(app("shop"), watched)]);
-        server.overview.send_replace(Arc::new(Overview { engine: EngineStatus::Up, engine_version: None, replicas }));
+        server.overview.send_replace(Arc::new(Overview { engine: EngineStatus::Up, engine_version: None, platform: None, replicas }));
     }
 
     /// Returns when nobody waits for lines any more.

@@ -35,7 +35,12 @@ async fn health_and_version_follow_the_engine() {
     let version: Version = server.get("/v1/version").await.json(200);
     assert_eq!((version.version.as_str(), version.api, version.docker), (env!("CARGO_PKG_VERSION"), routes::API_VERSION, None));
 
-    let up = Overview { engine: EngineStatus::Up, engine_version: Some("28.1".to_owned()), replicas: Default::default() };
+    let up = Overview {
+        engine: EngineStatus::Up,
+        engine_version: Some("28.1".to_owned()),
+        platform: Some("linux/arm64".to_owned()),
+        replicas: Default::default(),
+    };
     server.overview.send_replace(Arc::new(up));
     assert_eq!(server.get("/v1/health").await.json::<Health>(200).engine, EngineStatus::Up);
     assert_eq!(server.get("/v1/version").await.json::<Version>(200).docker.as_deref(), Some("28.1"));
@@ -52,7 +57,7 @@ async fn apps_are_intent_beside_what_was_seen() {
     let states: Vec<_> = apps.iter().map(|status| (status.name.as_str(), status.state)).collect();
     assert_eq!(states, [("blog", AppState::Starting), ("shop", AppState::Down)], "one is queued, nothing was seen of the other");
 
-    let mut seen = Overview { engine: EngineStatus::Up, engine_version: None, replicas: Default::default() };
+    let mut seen = Overview { engine: EngineStatus::Up, engine_version: None, platform: None, replicas: Default::default() };
     seen.replicas.insert(app("shop"), vec![watched(id, 1)]);
     server.overview.send_replace(Arc::new(seen.clone()));
     let status: AppStatus = server.get("/v1/apps/shop").await.json(200);

@@ -56,7 +56,7 @@ impl Server {
         let dir = tempfile::tempdir().expect("temporary directory");
         let store = Store::open(&dir.path().join("db/haloy.db")).expect("store");
         tokens::Tokens::add(dir.path(), "test", &Secret::new(TOKEN)).expect("token");
-        let overview = Overview { engine: EngineStatus::Down, engine_version: None, replicas: Default::default() };
+        let overview = Overview { engine: EngineStatus::Down, engine_version: None, platform: None, replicas: Default::default() };
         let overview = watch::channel(Arc::new(overview)).0;
         let (nudge, identity, stop) = (Arc::new(Notify::new()), crypto::Identity::generate(), CancellationToken::new());
         let api = Arc::new(Api {
