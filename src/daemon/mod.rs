@@ -14,6 +14,7 @@
 mod api;
 mod boot;
 mod clock;
+mod logins;
 mod overview;
 mod reconcile;
 mod settings;
@@ -27,16 +28,16 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::api::{Api, Tokens};
 use self::boot::{Booted, StartError};
 use self::overview::Overview;
-use self::reconcile::{Executor, Publisher, Reconciler};
+use self::reconcile::{Executor, OwnRegistry, Publisher, Reconciler};
 use self::settings::Settings;
-use crate::docker::Docker;
+use crate::docker::{Docker, Login};
 use crate::proxy::{BackendId, Proxy};
 use crate::wire::EngineStatus;
 use crate::{error, log};
@@ -98,10 +99,19 @@ async fn control(booted: Booted) -> ExitCode {
             move |id| proxy.upgrade().map_or(0, |proxy| proxy.in_flight(&BackendId(id.0.as_str().into())))
         }),
         tokens: Tokens::new(&booted.paths.config),
+        builds: Semaphore::new(1),
         http_port: booted.http_port,
         https_port: booted.https_port,
     });
-    let executor = Executor { docker: booted.docker.clone(), store: booted.store.clone(), identity: booted.identity.clone() };
+    let host = booted.api_tcp.local_addr().map(|address| address.to_string()).unwrap_or_default();
+    let (username, password) =
+        (crate::secret::Secret::new("haloyd"), crate::secret::Secret::new(crate::crypto::hex(&crate::crypto::random::<32>())));
+    let executor = Executor {
+        docker: booted.docker.clone(),
+        store: booted.store.clone(),
+        identity: booted.identity.clone(),
+        registry: OwnRegistry { login: Login { server: host.clone(), username, password }, host },
+    };
     let publisher = Publisher::new(Arc::clone(&booted.proxy), booted.certificates, booted.snapshot_file, booted.snapshot);
 
     let mut tasks: JoinSet<&'static str> = JoinSet::new();

@@ -47,6 +47,8 @@ pub enum PullFailure {
     RateLimited,
     /// The registry cannot be reached or does not answer.
     Network,
+    /// The registry's certificate is not one that the engine trusts, or it speaks no TLS.
+    Tls,
     /// The server's disk is full.
     NoSpace,
     /// The image is for another processor or system.
@@ -68,11 +70,16 @@ impl DockerError {
             Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Answer { .. } => false,
             Self::NotFound { message, .. } => message.to_ascii_lowercase().contains("no such image"),
             Self::Pull { failure, .. } => match failure {
-                PullFailure::NotFound | PullFailure::Unauthorized | PullFailure::Platform => true,
+                PullFailure::NotFound | PullFailure::Unauthorized | PullFailure::Platform | PullFailure::Tls => true,
                 PullFailure::RateLimited | PullFailure::Network | PullFailure::NoSpace | PullFailure::Other => false,
             },
             Self::Api { status, message, .. } => *status == 400 || is_broken_request(message),
         }
+    }
+
+    /// A pull failed because of who asked.
+    pub fn is_refused_login(&self) -> bool {
+        matches!(self, Self::Pull { failure: PullFailure::Unauthorized, .. })
     }
 
     pub(super) fn is_not_found(&self) -> bool {
@@ -131,6 +138,7 @@ impl PullFailure {
             (PullFailure::Platform, &["no matching manifest for", "no match for platform", "cannot be used on this platform"]),
             (PullFailure::NotFound, &["manifest unknown", "name unknown", "not found"]),
             (PullFailure::Unauthorized, &["unauthorized", "denied", "no basic auth credentials", "authentication required", "forbidden"]),
+            (PullFailure::Tls, &["x509", "tls:", "certificate", "http response to https client"]),
             (
                 PullFailure::Network,
                 &[
@@ -140,12 +148,10 @@ impl PullFailure {
                     "timeout exceeded",
                     "deadline exceeded",
                     "connection re",
-                    "tls",
-                    "x509",
+                    "tls handshake timeout",
                     "eof",
                     "unreachable",
                     "server misbehaving",
-                    "http response to https client",
                     "bad gateway",
                     "service unavailable",
                 ],
@@ -225,10 +231,20 @@ impl PullFailure {
     fn hint(self, image: &str) -> Option<String> {
         match self {
             Self::NotFound => Some(format!("check name and tag of `{image}`: `docker manifest inspect {image}`")),
-            Self::Unauthorized => Some("check the image's name; if it is private, the server needs the registry's credentials".to_owned()),
-            Self::RateLimited => Some("the registry limits anonymous pulls: give it credentials, or wait".to_owned()),
+            Self::Unauthorized => Some(format!(
+                "check the name of `{image}`; if it is private, write `registry:` with `username` and `password` below `image:` in haloy.yaml, or run \
+                 `haloy server registry login`"
+            )),
+            Self::RateLimited => Some(
+                "the registry limits anonymous pulls: run `haloy server registry login docker.io --username USER --password-stdin`, or set \
+                 `pull_policy: if_missing`"
+                    .to_owned(),
+            ),
             Self::Network => Some(format!("try it on the server: `docker pull {image}`")),
-            Self::NoSpace => Some("make room on the server: `docker system df`, then `docker image prune`".to_owned()),
+            Self::Tls => Some(
+                "the server's engine does not trust the registry: put its CA into `/etc/docker/certs.d/REGISTRY/ca.crt` on the server".to_owned(),
+            ),
+            Self::NoSpace => Some("make room on the server: `haloy prune`, or see `docker system df` there".to_owned()),
             Self::Platform => Some("build the image for the server's processor: `docker build --platform`".to_owned()),
             Self::Other => None,
         }
@@ -292,6 +308,9 @@ mod tests {
         );
         assert_eq!(read("failed to register layer: write /usr/lib/x: no space left on device"), PullFailure::NoSpace);
         assert_eq!(read("no matching manifest for linux/arm64/v8 in the manifest list entries"), PullFailure::Platform);
+        assert_eq!(read("Get \"https://r.example/v2/\": x509: certificate signed by unknown authority"), PullFailure::Tls);
+        assert_eq!(read("http: server gave HTTP response to HTTPS client"), PullFailure::Tls);
+        assert_eq!(read("net/http: TLS handshake timeout"), PullFailure::Network);
         assert_eq!(read("something new"), PullFailure::Other);
     }
 

@@ -8,6 +8,7 @@
 //! one engine apart. This folder decides nothing: which container should run is the planner's business.
 //! It must never change what is not labelled ours.
 
+mod build;
 mod connection;
 mod containers;
 mod create;

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use bollard::auth::DockerCredentials;
 use bollard::models::CreateImageInfo;
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::StreamExt;
 
 use super::connection::Docker;
 use super::error::{DockerError, PullFailure};
-use super::types::PullProgress;
+use super::types::{Login, PullProgress};
 use crate::names::ImageRef;
 
 /// How long a pull may be silent. Not how long it may take: a large image over a slow line is no failure.
@@ -18,14 +19,19 @@ const SILENCE: Duration = Duration::from_secs(300);
 const PACE: Duration = Duration::from_secs(1);
 
 impl Docker {
-    /// Pulls the image, reporting about once a second. An error inside the stream is an error here,
+    /// Pulls the image, with a login when one is given, reporting about once a second. An error inside the stream is an error here,
     /// sorted by [`PullFailure`]. Dropping the future cancels the pull.
-    pub async fn pull(&self, image: &ImageRef, mut on_progress: impl FnMut(PullProgress) + Send) -> Result<(), DockerError> {
+    pub async fn pull(
+        &self,
+        image: &ImageRef,
+        login: Option<&Login>,
+        mut on_progress: impl FnMut(PullProgress) + Send,
+    ) -> Result<(), DockerError> {
         let name = image.as_str();
         let (repository, tag) = locator(image);
         let options = CreateImageOptionsBuilder::new().from_image(repository).tag(tag).build();
         let client = self.streaming_client(SILENCE).await?;
-        let mut stream = std::pin::pin!(client.create_image(Some(options), None, None));
+        let mut stream = std::pin::pin!(client.create_image(Some(options), None, login.map(credentials)));
         let mut layers = Layers::default();
         loop {
             let Ok(next) = tokio::time::timeout(SILENCE, stream.next()).await else {
@@ -42,6 +48,16 @@ impl Docker {
                 Some(Err(error)) => return Err(DockerError::from_pull(self.host(), name, SILENCE, error)),
             }
         }
+    }
+}
+
+/// For a header that the client library makes; it is in no log of ours.
+pub(super) fn credentials(login: &Login) -> DockerCredentials {
+    DockerCredentials {
+        username: Some(login.username.expose().to_owned()),
+        password: Some(login.password.expose().to_owned()),
+        serveraddress: Some(login.address().to_owned()),
+        ..Default::default()
     }
 }
 

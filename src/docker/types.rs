@@ -240,6 +240,20 @@ impl Engine {
     }
 }
 
+/// What is built of a context.
+#[derive(Debug, Clone)]
+pub struct BuildSpec {
+    /// `repository:tag` that the image gets.
+    pub tag: String,
+    /// The Dockerfile's path in the context.
+    pub dockerfile: String,
+    /// As `docker build --platform` takes it; the engine's own when absent.
+    pub platform: Option<String>,
+    /// The stage; the last when absent.
+    pub target: Option<String>,
+    pub args: Vec<(String, Secret)>,
+}
+
 /// A login to a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
@@ -247,6 +261,13 @@ pub struct Login {
     pub server: String,
     pub username: Secret,
     pub password: Secret,
+}
+
+impl Login {
+    /// What the engine and Docker's own files call the registry: Docker Hub has a name of its own there.
+    pub fn address(&self) -> &str {
+        if self.server == "docker.io" { "https://index.docker.io/v1/" } else { &self.server }
+    }
 }
 
 /// What became of a reference to an image that was to be removed.

@@ -14,7 +14,7 @@ use super::refusal::Refusal;
 use super::{Context, admission};
 use crate::crypto;
 use crate::names::AppName;
-use crate::wire::{Accepted, DeployRequest, EnvValue, RollbackRequest, StopRequest};
+use crate::wire::{Accepted, DeployRequest, EnvValue, RegistryLogin, RollbackRequest, StopRequest};
 
 type Answer = Result<(StatusCode, Json<Accepted>), Refusal>;
 
@@ -30,10 +30,14 @@ pub async fn deploy(
     JsonBody(request): JsonBody<DeployRequest>,
 ) -> Answer {
     admission::check(&app, &request)?;
-    let DeployRequest { spec, env, performer: named, git_commit, login: _, image_of: _ } = request;
+    let DeployRequest { spec, env, performer: named, git_commit, login, image_of: _ } = request;
     let identity = context.api.identity.clone();
-    let env = tokio::task::spawn_blocking(move || seal(&identity, &env)).await??;
-    let new = NewDeployment { spec, env, performer: named.or_else(|| performer(&headers)), git_commit, login: None };
+    let sealed = tokio::task::spawn_blocking(move || {
+        let login = login.map(|login| seal_login(&identity, &login)).transpose()?;
+        seal(&identity, &env).map(|env| (env, login))
+    });
+    let (env, login) = sealed.await??;
+    let new = NewDeployment { spec, env, performer: named.or_else(|| performer(&headers)), git_commit, login };
     let store = context.api.store.clone();
     accept(&context, app, async move { store.accept_deploy(new).await }).await
 }
@@ -94,4 +98,9 @@ fn seal(identity: &crypto::Identity, env: &[EnvValue]) -> Result<Vec<u8>, crypto
     let pairs: Vec<(&str, &str)> = env.iter().map(|e| (e.name.as_str(), e.value.expose())).collect();
     let plain = Zeroizing::new(serde_json::to_vec(&pairs).expect("invariant: texts serialise"));
     identity.seal(&plain)
+}
+
+/// The login as JSON, sealed.
+pub fn seal_login(identity: &crypto::Identity, login: &RegistryLogin) -> Result<Vec<u8>, crypto::CryptoError> {
+    identity.seal(&Zeroizing::new(serde_json::to_vec(login).expect("invariant: our own types serialise")))
 }

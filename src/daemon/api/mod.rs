@@ -14,6 +14,7 @@ mod admission;
 mod apps;
 mod auth;
 mod body;
+mod builds;
 mod changes;
 mod jobs;
 mod logs;
@@ -30,7 +31,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -57,6 +58,8 @@ pub struct Api {
     /// Requests in flight in a container.
     pub in_flight: Arc<dyn Fn(&ContainerId) -> u64 + Send + Sync>,
     pub tokens: Tokens,
+    /// Turns for builds on the engine.
+    pub builds: Semaphore,
     /// Where visitors come in: HTTP and HTTPS.
     pub http_port: Option<u16>,
     pub https_port: Option<u16>,
@@ -109,6 +112,7 @@ fn guarded() -> OpenApiRouter<Context> {
         .routes(routes!(changes::restart))
         .routes(routes!(changes::stop))
         .routes(routes!(changes::start))
+        .routes(routes!(builds::build))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::show))
         .routes(routes!(jobs::events))

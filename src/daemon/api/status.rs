@@ -64,6 +64,7 @@ mod tests {
     fn release(id: u64, domains: serde_json::Value) -> Release {
         let spec = json!({ "name": "shop", "image": "shop:1", "replicas": 2, "domains": domains });
         Release {
+            digest: None,
             id: DeployId::from_number(id),
             spec: serde_json::from_value(spec).expect("spec"),
             image_id: None,

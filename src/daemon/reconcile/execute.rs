@@ -1,14 +1,16 @@
 //! Acting: one small, idempotent call of the engine for each step. No decisions.
 
 use super::blueprint;
+use super::image::OwnRegistry;
 use super::observe::release_of;
 use super::plan::Step;
 use super::release_command::ReleaseFailure;
 use crate::crypto::{CryptoError, Identity};
+use crate::daemon::logins::LoginError;
 use crate::daemon::store::{AppIntent, Release, Store, StoreError};
 use crate::docker::{Container, ContainerId, Docker, DockerError, Owner};
 use crate::error::Report;
-use crate::names::{AppName, DeployId, ImageRef};
+use crate::names::{AppName, DeployId, Digest, ImageRef};
 use crate::secret::Secret;
 use crate::wire::{AppSpec, JobId, MountSource};
 
@@ -24,6 +26,19 @@ pub enum StepError {
     DamagedEnv(#[source] serde_json::Error),
     #[error("the image `{0}` is not on this server and could not be pulled")]
     NoImage(ImageRef),
+    #[error("could not pull the image `{image}`{}", with_login.as_ref().map(|server| format!(" with the login for `{server}`")).unwrap_or_default())]
+    Pull {
+        image: ImageRef,
+        /// The registry whose login was used, when there was one.
+        with_login: Option<String>,
+        source: DockerError,
+    },
+    #[error("could not hand the uploaded image `{image}` to the Docker Engine")]
+    Uploaded { image: ImageRef, source: DockerError },
+    #[error("the image `{image}` that was built on this server ({}) is gone", id.short())]
+    BuiltGone { image: ImageRef, id: Digest },
+    #[error("could not look for a login to the image's registry")]
+    Login(#[source] LoginError),
     #[error("the image that this deployment ran is gone: `{image}` is another one now, not {id}")]
     ImageGone { image: ImageRef, id: String },
     #[error("the image `{0}` is not on this server, and `pull_policy: never` forbids to pull it")]
@@ -37,6 +52,16 @@ impl Report for StepError {
         match self {
             Self::Docker { source, .. } => source.hint(),
             Self::Store(source) => source.hint(),
+            Self::Pull { with_login: Some(server), source, .. } if source.is_refused_login() => Some(format!(
+                "check the login for `{server}` (`image.registry` in haloy.yaml, else `haloy server registry login {server}`) and that it may pull this image"
+            )),
+            Self::Pull { source, .. } => source.hint(),
+            Self::Uploaded { source, .. } if source.is_permanent() => {
+                Some("run `haloy deploy` again: it uploads what is missing".to_owned())
+            }
+            Self::Uploaded { source, .. } => source.hint(),
+            Self::BuiltGone { .. } => Some("run `haloy deploy` again: it builds the image anew".to_owned()),
+            Self::Login(source) => source.hint(),
             Self::NoImage(image) => Some(format!("build or load `{image}` on the server, or name an image that a registry has")),
             Self::ImageGone { .. } => Some("run `haloy rollback-targets` and choose a deployment whose image is still there".to_owned()),
             Self::NotHere(image) => {
@@ -49,10 +74,19 @@ impl Report for StepError {
 }
 
 impl StepError {
+    /// Nothing is wrong with the step.
+    pub fn is_engine_away(&self) -> bool {
+        match self {
+            Self::Docker { source, .. } | Self::Pull { source, .. } | Self::Uploaded { source, .. } => source.is_unreachable(),
+            _ => false,
+        }
+    }
+
     /// Repeating the step cannot help.
     pub fn is_permanent(&self) -> bool {
         match self {
-            Self::Docker { source, .. } => source.is_permanent(),
+            Self::Docker { source, .. } | Self::Pull { source, .. } | Self::Uploaded { source, .. } => source.is_permanent(),
+            Self::BuiltGone { .. } | Self::Login(_) => true,
             Self::Env(_) | Self::DamagedEnv(_) | Self::NoImage(_) | Self::ImageGone { .. } | Self::NotHere(_) | Self::Release(_) => true,
             Self::Store(_) => false,
         }
@@ -65,6 +99,7 @@ pub struct Executor {
     pub docker: Docker,
     pub store: Store,
     pub identity: Identity,
+    pub registry: OwnRegistry,
 }
 
 /// One step with the values that it works on, taken from the pass that planned it.

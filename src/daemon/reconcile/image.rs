@@ -1,4 +1,8 @@
-//! Getting a deployment's image ready: which content its name means, and whether a registry is asked.
+//! Getting a deployment's image ready: which content is meant, where it comes from, and that it stays.
+//!
+//! A pin decides before any name does: what was uploaded, pushed or built for a deployment is taken by its digest,
+//! so that no image of the same name can take its place. Names are looked up once, at the first deployment;
+//! from then on the image's id holds, and the digest in its registry where it must be brought back.
 
 use std::num::NonZeroU16;
 use std::time::{Duration, Instant};
@@ -6,11 +10,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::execute::{Executor, StepError, docker};
-use crate::daemon::store::{Prepared, Release};
-use crate::docker::Image;
+use crate::daemon::logins;
+use crate::daemon::store::{HeldImage, Prepared, Release};
+use crate::docker::{Image, Login, PullProgress};
 use crate::error::chain;
-use crate::names::ImageRef;
-use crate::wire::{AppSpec, JobId, PullPolicy};
+use crate::names::{Digest, ImageRef};
+use crate::wire::{AppSpec, JobId, Pin, PullPolicy, routes};
 
 /// The port of an app that names none and whose image EXPOSEs none.
 const DEFAULT_PORT: NonZeroU16 = NonZeroU16::new(8080).expect("invariant: 8080 is not zero");
@@ -18,69 +23,159 @@ const DEFAULT_PORT: NonZeroU16 = NonZeroU16::new(8080).expect("invariant: 8080 i
 /// A long pull says this often how far it is.
 const PULL_LINES: Duration = Duration::from_secs(5);
 
+/// The server's own registry, as the engine reaches it over loopback.
+#[derive(Debug, Clone)]
+pub struct OwnRegistry {
+    /// Address and port of the API.
+    pub host: String,
+    pub login: Login,
+}
+
+/// An image that is on the engine.
+struct Found {
+    image: Image,
+    /// The reference under which it was pulled just now, when the engine did not have it before.
+    pulled: Option<ImageRef>,
+}
+
+impl Found {
+    fn here(image: Image) -> Self {
+        Self { image, pulled: None }
+    }
+}
+
 impl Executor {
     /// `pinned`: the id of the image that it must be, when that was decided already.
     pub async fn prepare_image(&self, release: &Release, pinned: Option<&str>, job: Option<JobId>) -> Result<Prepared, StepError> {
         let spec = &release.spec;
-        let image = match pinned {
-            Some(id) => self.same_image(id, spec, job).await?,
-            None => self.chosen_image(spec, job).await?,
+        let found = match (pinned, &spec.pin) {
+            (Some(id), _) => self.same_image(id, release, job).await?,
+            (None, Some(Pin::Uploaded(digest))) => self.uploaded(spec, digest, job).await?,
+            (None, Some(Pin::Pushed(digest))) => self.by_digest(release, digest, job).await?,
+            (None, Some(Pin::Built(id))) => {
+                let gone = || StepError::BuiltGone { image: spec.image.clone(), id: id.clone() };
+                Found::here(self.look(id.as_str()).await?.ok_or_else(gone)?)
+            }
+            (None, None) => self.chosen_image(release, job).await?,
         };
+        self.hold(release, &found).await?;
+        let Found { image, .. } = found;
         let port = port(spec, &image.exposed_ports);
         if spec.port.is_none() && !spec.domains.is_empty() {
             let origin = if image.exposed_ports.len() == 1 { "the image's only EXPOSEd port" } else { "the default" };
             self.note(job, format!("routing to port {port}, {origin}")).await;
         }
-        Ok(Prepared { image_id: image.id, port })
+        Ok(Prepared { digest: digest_of(&image, &spec.image), image_id: image.id, port })
     }
 
-    /// The very image that an earlier deployment ran; pulled again when it is gone and the tag still means it.
-    async fn same_image(&self, id: &str, spec: &AppSpec, job: Option<JobId>) -> Result<Image, StepError> {
+    /// The very image that an earlier deployment ran. One that is gone is brought back by its digest, or by its tag
+    /// where that still means the same.
+    async fn same_image(&self, id: &str, release: &Release, job: Option<JobId>) -> Result<Found, StepError> {
         if let Some(image) = self.look(id).await? {
-            return Ok(image);
+            return Ok(Found::here(image));
         }
+        let spec = &release.spec;
         let gone = || StepError::ImageGone { image: spec.image.clone(), id: id.to_owned() };
-        if spec.pull_policy == PullPolicy::Never {
-            return Err(gone());
-        }
-        let pulled = self.pull(&spec.image, job).await;
+        let pulled = match (&spec.pin, &release.digest) {
+            (Some(Pin::Uploaded(digest)), _) => return self.uploaded(spec, digest, job).await,
+            (Some(Pin::Built(_)), _) => return Err(gone()),
+            (Some(Pin::Pushed(digest)), _) | (None, Some(digest)) => return self.by_digest(release, digest, job).await,
+            (None, None) if spec.pull_policy == PullPolicy::Never => return Err(gone()),
+            (None, None) => self.pull(&spec.image, release, job).await,
+        };
         match self.look(id).await? {
-            Some(image) => Ok(image),
+            Some(image) => Ok(Found { image, pulled: Some(spec.image.clone()) }),
             None => Err(pulled.err().unwrap_or_else(gone)),
         }
     }
 
-    async fn chosen_image(&self, spec: &AppSpec, job: Option<JobId>) -> Result<Image, StepError> {
+    /// What the client uploaded, from the server's own registry.
+    async fn uploaded(&self, spec: &AppSpec, digest: &Digest, job: Option<JobId>) -> Result<Found, StepError> {
+        let reference = format!("{}/{}@{digest}", self.registry.host, routes::repository(&spec.name));
+        let reference: ImageRef = reference.parse().map_err(|_| StepError::NoImage(spec.image.clone()))?;
+        if let Some(image) = self.look(reference.as_str()).await? {
+            return Ok(Found::here(image));
+        }
+        self.note(job, "handing the uploaded image to the Docker Engine".to_owned()).await;
+        let pulled = self.pull_with(&reference, Some(&self.registry.login), job).await;
+        pulled.map_err(|source| StepError::Uploaded { image: spec.image.clone(), source })?;
+        let image = self.look(reference.as_str()).await?.ok_or_else(|| StepError::NoImage(spec.image.clone()))?;
+        Ok(Found { image, pulled: Some(reference) })
+    }
+
+    /// A content of the image's registry, whatever its tags mean by now.
+    async fn by_digest(&self, release: &Release, digest: &Digest, job: Option<JobId>) -> Result<Found, StepError> {
+        let image = &release.spec.image;
+        let reference = format!("{}@{digest}", image.repository());
+        let reference: ImageRef = reference.parse().map_err(|_| StepError::NoImage(image.clone()))?;
+        if let Some(image) = self.look(reference.as_str()).await? {
+            return Ok(Found::here(image));
+        }
+        self.pull(&reference, release, job).await?;
+        let image = self.look(reference.as_str()).await?.ok_or_else(|| StepError::NoImage(image.clone()))?;
+        Ok(Found { image, pulled: Some(reference) })
+    }
+
+    async fn chosen_image(&self, release: &Release, job: Option<JobId>) -> Result<Found, StepError> {
+        let spec = &release.spec;
         let reference = &spec.image;
         let here = self.look(reference.as_str()).await?;
         match (here, spec.pull_policy) {
-            (Some(image), PullPolicy::IfMissing | PullPolicy::Never) => Ok(image),
+            (Some(image), PullPolicy::IfMissing | PullPolicy::Never) => Ok(Found::here(image)),
             (None, PullPolicy::Never) => Err(StepError::NotHere(reference.clone())),
             // Built on this server: no registry knows it.
-            (Some(image), PullPolicy::Always) if !image.pulled => Ok(image),
-            (Some(image), PullPolicy::Always) => match self.pull(reference, job).await {
-                Ok(()) => Ok(self.look(reference.as_str()).await?.unwrap_or(image)),
+            (Some(image), PullPolicy::Always) if !image.pulled => Ok(Found::here(image)),
+            (Some(image), PullPolicy::Always) => match self.pull(reference, release, job).await {
+                Ok(()) => Ok(Found::here(self.look(reference.as_str()).await?.unwrap_or(image))),
                 Err(error) => {
                     self.note(job, format!("{}; using the image that is on the server", chain(&error))).await;
-                    Ok(image)
+                    Ok(Found::here(image))
                 }
             },
             (None, PullPolicy::Always | PullPolicy::IfMissing) => {
-                self.pull(reference, job).await?;
-                self.look(reference.as_str()).await?.ok_or_else(|| StepError::NoImage(reference.clone()))
+                self.pull(reference, release, job).await?;
+                let image = self.look(reference.as_str()).await?.ok_or_else(|| StepError::NoImage(reference.clone()))?;
+                Ok(Found { image, pulled: Some(reference.clone()) })
             }
         }
+    }
+
+    /// A tag of our own keeps the image on the engine, whatever becomes of other names. The row comes first: what
+    /// is not written down is never taken away again.
+    async fn hold(&self, release: &Release, found: &Found) -> Result<(), StepError> {
+        let app = &release.spec.name;
+        let held = HeldImage {
+            deployment: release.id,
+            app: app.clone(),
+            image_id: found.image.id.clone(),
+            tag: format!("haloy/{}:{}", routes::repository(app), release.id),
+            pulled: found.pulled.as_ref().map(ToString::to_string),
+        };
+        let tag = held.tag.clone();
+        self.store.hold_image(held).await.map_err(StepError::Store)?;
+        self.docker.tag(&found.image.id, &tag).await.map_err(docker(format!("tag the image as `{tag}`")))
     }
 
     async fn look(&self, image: &str) -> Result<Option<Image>, StepError> {
         self.docker.image(image).await.map_err(docker(format!("look for the image `{image}`")))
     }
 
-    async fn pull(&self, image: &ImageRef, job: Option<JobId>) -> Result<(), StepError> {
+    /// With the deployment's own login, else with the server's.
+    async fn pull(&self, image: &ImageRef, release: &Release, job: Option<JobId>) -> Result<(), StepError> {
+        let own = self.store.sealed_login(release.id).await.map_err(StepError::Store)?;
+        let login = logins::for_image(&self.store, &self.identity, image, own).await.map_err(StepError::Login)?;
         self.note(job, format!("pulling `{image}`")).await;
+        self.pull_with(image, login.as_ref(), job).await.map_err(|source| StepError::Pull {
+            image: image.clone(),
+            with_login: login.map(|login| login.server),
+            source,
+        })
+    }
+
+    async fn pull_with(&self, image: &ImageRef, login: Option<&Login>, job: Option<JobId>) -> Result<(), crate::docker::DockerError> {
         let (say, mut said) = mpsc::channel(4);
         let mut last = Instant::now();
-        let pull = self.docker.pull(image, move |progress| {
+        let pull = self.docker.pull(image, login, move |progress: PullProgress| {
             if last.elapsed() >= PULL_LINES {
                 last = Instant::now();
                 // A line that finds no room is followed by a newer one.
@@ -92,9 +187,19 @@ impl Executor {
                 self.note(job, message).await;
             }
         };
-        let (pulled, ()) = tokio::join!(pull, tell);
-        pulled.map_err(docker(format!("pull the image `{image}`")))
+        tokio::join!(pull, tell).0
     }
+}
+
+/// The image's manifest in the registry that its reference names; the engine leaves out what is Docker Hub's own.
+fn digest_of(image: &Image, reference: &ImageRef) -> Option<Digest> {
+    let familiar = |name: &str| name.trim_start_matches("docker.io/").trim_start_matches("library/").to_owned();
+    let wanted = familiar(reference.repository());
+    let of_it = |entry: &String| {
+        let (repository, digest) = entry.split_once('@')?;
+        (familiar(repository) == wanted).then(|| digest.parse().ok())?
+    };
+    image.digests.iter().find_map(of_it)
 }
 
 fn port(spec: &AppSpec, exposed: &[u16]) -> NonZeroU16 {
@@ -103,4 +208,27 @@ fn port(spec: &AppSpec, exposed: &[u16]) -> NonZeroU16 {
         _ => None,
     };
     spec.port.or(only).unwrap_or(DEFAULT_PORT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_is_that_of_the_registry_which_the_reference_names() {
+        let (ours, hub) = (format!("sha256:{}", "a".repeat(64)), format!("sha256:{}", "b".repeat(64)));
+        let image = Image {
+            id: String::new(),
+            exposed_ports: Vec::new(),
+            has_healthcheck: false,
+            pulled: true,
+            size_bytes: 0,
+            tags: Vec::new(),
+            digests: vec![format!("127.0.0.1:9999/shop@{ours}"), format!("postgres@{hub}")],
+        };
+        let of = |reference: &str| digest_of(&image, &reference.parse().unwrap()).map(|digest| digest.to_string());
+        assert_eq!(of("127.0.0.1:9999/shop:1"), Some(ours));
+        assert_eq!(of("docker.io/library/postgres:18").as_deref(), Some(hub.as_str()));
+        assert_eq!((of("postgres"), of("shop")), (Some(hub), None));
+    }
 }

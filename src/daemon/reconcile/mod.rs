@@ -34,6 +34,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use execute::Executor;
+pub use image::OwnRegistry;
 pub use plan::Millis;
 pub use publish::Publisher;
 

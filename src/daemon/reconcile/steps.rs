@@ -186,7 +186,7 @@ fn conclude(shared: &Mutex<Shared>, key: &Key, result: Result<(), StepError>, cl
     let pause = FIRST_PAUSE.saturating_mul(1 << (failures - 1).min(16)).min(LONGEST_PAUSE);
     tracing::warn!(step = ?key, failures, error = chain(&error), "a step failed");
     shared.setbacks.insert(key.clone(), Setback { failures, retry_at: clock.now() + pause, error: chain(&error) });
-    let engine_away = matches!(&error, StepError::Docker { source, .. } if source.is_unreachable());
+    let engine_away = error.is_engine_away();
     (error.is_permanent() || (failures >= ATTEMPTS && !engine_away)).then(|| failure::of_step(&error))
 }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{Store, StoreError, damaged, ids, jobs, query, to_json};
-use crate::names::{AppName, DeployId, Domain};
+use crate::names::{AppName, DeployId, Digest, Domain};
 use crate::wire::{Accepted, AppSpec, Deployment, DeploymentState, DomainSpec, JobKind};
 
 /// How many versions an app's history holds, and how many failures and repeats beside them.
@@ -30,6 +30,8 @@ pub struct Prepared {
     pub image_id: String,
     /// The port to route to.
     pub port: NonZeroU16,
+    /// The manifest in the image's registry, where it has one there.
+    pub digest: Option<Digest>,
 }
 
 /// A deployment as the reconcile loop needs it.
@@ -39,6 +41,8 @@ pub struct Release {
     pub spec: AppSpec,
     /// The image that it must run: set from the start when it repeats an earlier deployment.
     pub image_id: Option<String>,
+    /// Its manifest in its registry, once that is known.
+    pub digest: Option<Digest>,
     pub prepared: Option<Prepared>,
     /// It is an earlier deployment once more: a rollback or a restart.
     pub repeats: bool,
@@ -95,8 +99,8 @@ impl Store {
     pub async fn prepared(&self, id: DeployId, prepared: Prepared) -> Result<(), StoreError> {
         self.write("note the prepared image", move |db| {
             db.execute(
-                "UPDATE deployments SET image_id = ?2, port = ?3 WHERE id = ?1",
-                params![id.number(), prepared.image_id, prepared.port.get()],
+                "UPDATE deployments SET image_id = ?2, port = ?3, digest = COALESCE(?4, digest) WHERE id = ?1",
+                params![id.number(), prepared.image_id, prepared.port.get(), prepared.digest.as_ref().map(Digest::as_str)],
             )
             .map(|_| ())
             .map_err(query("note the prepared image"))
@@ -109,6 +113,15 @@ impl Store {
         self.read(move |db| {
             db.query_row("SELECT env FROM deployments WHERE id = ?1", [id.number()], |row| row.get(0))
                 .map_err(query("read the environment of a deployment"))
+        })
+        .await
+    }
+
+    /// The sealed login to the registry of a deployment's image, when it came with one.
+    pub async fn sealed_login(&self, id: DeployId) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read(move |db| {
+            db.query_row("SELECT login FROM deployments WHERE id = ?1", [id.number()], |row| row.get(0))
+                .map_err(query("read the login of a deployment"))
         })
         .await
     }
@@ -181,15 +194,16 @@ impl HistoryRow {
 
 /// Reads one deployment for the loop.
 pub(super) fn release(db: &Connection, id: DeployId) -> Result<Release, StoreError> {
-    type Columns = (String, Option<String>, Option<u16>, bool);
-    let (spec, image_id, port, repeats): Columns = db
-        .query_row("SELECT spec, image_id, port, repeats IS NOT NULL FROM deployments WHERE id = ?1", [id.number()], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+    type Columns = (String, Option<String>, Option<u16>, bool, Option<String>);
+    let (spec, image_id, port, repeats, digest): Columns = db
+        .query_row("SELECT spec, image_id, port, repeats IS NOT NULL, digest FROM deployments WHERE id = ?1", [id.number()], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
         })
         .map_err(query("read a deployment"))?;
+    let digest: Option<Digest> = digest.map(|digest| digest.parse().map_err(damaged("digest"))).transpose()?;
     let port = port.and_then(NonZeroU16::new);
-    let prepared = image_id.clone().zip(port).map(|(image_id, port)| Prepared { image_id, port });
-    Ok(Release { id, spec: parse_spec(&spec)?, image_id, prepared, repeats })
+    let prepared = image_id.clone().zip(port).map(|(image_id, port)| Prepared { image_id, port, digest: digest.clone() });
+    Ok(Release { id, spec: parse_spec(&spec)?, image_id, digest, prepared, repeats })
 }
 
 /// Copies an earlier deployment under a new id, with its environment and its image. Its port is left

@@ -9,6 +9,7 @@
 
 mod deployments;
 mod ids;
+mod images;
 mod intents;
 mod jobs;
 mod schema;
@@ -28,6 +29,7 @@ use crate::names::{AppName, DeployId, Domain};
 use crate::wire::JobId;
 
 pub use deployments::{NewDeployment, Prepared, Release};
+pub use images::HeldImage;
 pub use intents::{ActiveJob, AppIntent, RunState};
 
 #[derive(Debug, thiserror::Error)]

@@ -63,7 +63,7 @@ async fn a_deploy_goes_from_queued_to_done_and_survives_a_reopen() {
     assert!(intent.serving.is_none() && intent.rollout.expect("rollout").prepared.is_none());
 
     let id = accepted.deployment.expect("id");
-    let prepared = Prepared { image_id: "sha256:1".to_owned(), port: 8080.try_into().expect("port") };
+    let prepared = Prepared { image_id: "sha256:1".to_owned(), port: 8080.try_into().expect("port"), digest: None };
     store.prepared(id, prepared.clone()).await.expect("prepared");
     store.progress(accepted.job, Phase::Starting, None).await.expect("progress");
     store.progress(accepted.job, Phase::Starting, None).await.expect("a repeated phase is no event");

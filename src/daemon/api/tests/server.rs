@@ -68,6 +68,7 @@ impl Server {
             metrics: Arc::new(|| "haloy_up 1\n".to_owned()),
             in_flight: Arc::new(|container| if container.0 == "c1" { 7 } else { 0 }),
             tokens: Tokens::new(dir.path()),
+            builds: tokio::sync::Semaphore::new(1),
             http_port: Some(80),
             https_port: Some(443),
         });
