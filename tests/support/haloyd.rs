@@ -273,6 +273,7 @@ impl Drop for Haloyd {
         if !self.instance.is_empty() {
             remove_things_of(self.docker_host.as_deref(), &self.instance);
         }
+        remove_images_of(self.docker_host.as_deref(), &self.folder);
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
@@ -380,7 +381,20 @@ fn sweep() {
         if let Ok(instance) = fs::read_to_string(folder.join("instance")) {
             remove_things_of(None, &instance);
         }
+        remove_images_of(None, &folder);
         let _ = fs::remove_dir_all(&folder);
+    }
+}
+
+/// Takes away the names under which a daemon held images, and what it pulled from its own registry.
+fn remove_images_of(docker_host: Option<&str>, folder: &Path) {
+    let Ok(database) = rusqlite::Connection::open(folder.join("data").join("db").join("haloy.db")) else { return };
+    let sql = "SELECT tag FROM images UNION SELECT pulled FROM images WHERE pulled LIKE '127.0.0.1:%'";
+    let Ok(mut statement) = database.prepare(sql) else { return };
+    let names: Vec<String> = statement.query_map([], |row| row.get(0)).into_iter().flatten().flatten().collect();
+    if !names.is_empty() {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        docker(docker_host, &[&["image", "rm"], names.as_slice()].concat());
     }
 }
 

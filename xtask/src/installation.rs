@@ -21,6 +21,7 @@ pub struct Installation {
     folder: PathBuf,
     daemon: Option<Background>,
     apps: Vec<App>,
+    token: String,
     pub ports: Ports,
     /// Nothing is left to clean up, or somebody wants it kept.
     settled: bool,
@@ -47,7 +48,8 @@ impl Installation {
     pub fn start(haloy: &Path, folder: PathBuf) -> Outcome<Self> {
         let [http, https, api] = process::free_ports()?;
         let ports = Ports { http, https, api };
-        let mut installation = Self { haloy: haloy.to_owned(), folder, daemon: None, apps: Vec::new(), ports, settled: false };
+        let mut installation =
+            Self { haloy: haloy.to_owned(), folder, daemon: None, apps: Vec::new(), token: String::new(), ports, settled: false };
         for name in ["config", "data", "client"] {
             let path = installation.folder.join(name);
             fs::create_dir_all(&path).attempt(|| format!("create {}", path.display()))?;
@@ -56,9 +58,16 @@ impl Installation {
         if token.is_empty() || token.contains(char::is_whitespace) {
             return Err(Failure::new(format!("`haloy admin init` should print the token alone to stdout, and printed {token:?}")));
         }
+        installation.token = token;
         installation.start_daemon()?;
-        command::output(installation.client().args(["server", "add", &installation.address(), &token]))?;
+        installation.add_server(api)?;
         Ok(installation)
+    }
+
+    /// Makes the server known to the client as the one on this port of loopback.
+    pub fn add_server(&self, port: u16) -> Outcome {
+        let address = format!("127.0.0.1:{port}");
+        command::output(self.client().args(["server", "add", &address, &self.token])).map(drop)
     }
 
     fn start_daemon(&mut self) -> Outcome {
@@ -114,6 +123,11 @@ impl Installation {
         Ok(path)
     }
 
+    /// An app whose configuration is somewhere else: it is removed at the end like the others.
+    pub fn adopt(&mut self, app: App) {
+        self.apps.push(app);
+    }
+
     pub fn daemon_pid(&self) -> Option<u32> {
         self.daemon.as_ref().map(Background::pid)
     }
@@ -145,10 +159,11 @@ impl Installation {
         }
         let mut outcome = Ok(());
         for app in std::mem::take(&mut self.apps) {
-            let config = format!("{}.yaml", app.name);
-            let stopped = command::output(self.client().args(["stop", "--config", &config, "--remove-containers", "--yes"]));
+            let words = ["stop", &app.name, "--server", &self.address(), "--remove-containers", "--yes"];
+            let stopped = command::output(self.client().args(words));
             outcome = outcome.and(stopped.map(drop));
             remove_containers(&app.name);
+            remove_images(&app.name);
         }
         let outcome = outcome.and(self.daemon.as_mut().map_or(Ok(()), Background::stop));
         fs::remove_dir_all(&self.folder).attempt(|| format!("remove {}", self.folder.display())).and(outcome)
@@ -169,6 +184,17 @@ fn remove_containers(app: &str) {
     let Ok(ids) = command::output(Command::new("docker").args(["ps", "--all", "--quiet", "--filter", &filter])) else { return };
     if !ids.is_empty() {
         command::succeeds(Command::new("docker").args(["rm", "--force"]).args(ids.lines()));
+    }
+}
+
+/// Takes away the names under which the daemon held an app's images.
+fn remove_images(app: &str) {
+    let format = "{{.Repository}}:{{.Tag}}";
+    let Ok(tags) = command::output(Command::new("docker").args(["image", "ls", "--format", format, &format!("haloy/{app}")])) else {
+        return;
+    };
+    if !tags.is_empty() {
+        command::succeeds(Command::new("docker").args(["image", "rm"]).args(tags.lines()));
     }
 }
 

@@ -3,9 +3,11 @@
 //! Each bench ends with a verdict; its exit code says whether the promised figure was kept.
 
 mod config;
+mod images;
 mod load;
 mod peers;
 mod proxy;
+mod relay;
 
 use std::path::Path;
 use std::process::Command;
@@ -29,7 +31,7 @@ const MAX_IDLE_CPU_PERCENT: f64 = 0.2;
 const IDLE_APPS: usize = 10;
 const IDLE_TIME: Duration = Duration::from_secs(30);
 
-/// `cargo xtask bench proxy|idle|size|startup|config [--haloy PATH]`.
+/// `cargo xtask bench proxy|idle|size|startup|config|images [--haloy PATH]`.
 pub fn main(mut words: Words) -> Outcome {
     let given = words.value("--haloy")?;
     let bench = words.next();
@@ -45,7 +47,8 @@ pub fn main(mut words: Words) -> Outcome {
         Some("size") => size(&haloy()?),
         Some("startup") => startup(&haloy()?),
         Some("config") => config::run(&haloy()?),
-        _ => Err(Failure::new("which bench? proxy, idle, size, startup or config")),
+        Some("images") => images::run(&haloy()?),
+        _ => Err(Failure::new("which bench? proxy, idle, size, startup, config or images")),
     }
 }
 
