@@ -49,6 +49,11 @@ impl ServerPaths {
         self.data.join("cert-storage")
     }
 
+    /// What the server's own registry holds.
+    pub fn blobs(&self) -> PathBuf {
+        self.data.join("blobs")
+    }
+
     /// The last-known-good routing table, served at boot before Docker has answered.
     pub fn snapshot(&self) -> PathBuf {
         self.data.join("proxy.json")

@@ -17,6 +17,7 @@ mod clock;
 mod logins;
 mod overview;
 mod reconcile;
+mod registry;
 mod settings;
 mod store;
 
@@ -36,9 +37,11 @@ use self::api::{Api, Tokens};
 use self::boot::{Booted, StartError};
 use self::overview::Overview;
 use self::reconcile::{Executor, OwnRegistry, Publisher, Reconciler};
+use self::registry::Registry;
 use self::settings::Settings;
 use crate::docker::{Docker, Login};
 use crate::proxy::{BackendId, Proxy};
+use crate::secret::Secret;
 use crate::wire::EngineStatus;
 use crate::{error, log};
 
@@ -84,6 +87,14 @@ async fn control(booted: Booted) -> ExitCode {
     let nudge = Arc::new(Notify::new());
     let nothing = Overview { engine: EngineStatus::Down, engine_version: None, platform: None, replicas: Default::default() };
     let (overview, seen) = watch::channel(Arc::new(nothing));
+    let tokens = Arc::new(Tokens::new(&booted.paths.config));
+    let registry = match open_registry(&booted, Arc::clone(&tokens)).await {
+        Ok(registry) => registry,
+        Err(error) => {
+            tracing::error!(error = error::chain(&*error), "the registry cannot be opened");
+            return ExitCode::FAILURE;
+        }
+    };
     let api = Arc::new(Api {
         store: booted.store.clone(),
         docker: booted.docker.clone(),
@@ -98,19 +109,19 @@ async fn control(booted: Booted) -> ExitCode {
             let proxy = Arc::downgrade(&booted.proxy);
             move |id| proxy.upgrade().map_or(0, |proxy| proxy.in_flight(&BackendId(id.0.as_str().into())))
         }),
-        tokens: Tokens::new(&booted.paths.config),
+        tokens,
+        registry: registry.clone(),
         builds: Semaphore::new(1),
         http_port: booted.http_port,
         https_port: booted.https_port,
     });
     let host = booted.api_tcp.local_addr().map(|address| address.to_string()).unwrap_or_default();
-    let (username, password) =
-        (crate::secret::Secret::new("haloyd"), crate::secret::Secret::new(crate::crypto::hex(&crate::crypto::random::<32>())));
+    let (username, password) = registry.engine_login();
     let executor = Executor {
         docker: booted.docker.clone(),
         store: booted.store.clone(),
         identity: booted.identity.clone(),
-        registry: OwnRegistry { login: Login { server: host.clone(), username, password }, host },
+        registry: OwnRegistry { login: Login { server: host.clone(), username: Secret::new(username), password }, host },
     };
     let publisher = Publisher::new(Arc::clone(&booted.proxy), booted.certificates, booted.snapshot_file, booted.snapshot);
 
@@ -143,6 +154,14 @@ async fn control(booted: Booted) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The server's own registry, whose login is the API's.
+async fn open_registry(booted: &Booted, tokens: Arc<Tokens>) -> Result<Registry, Box<dyn std::error::Error>> {
+    let allows = Arc::new(move |token: &str| tokens.allows(token));
+    let registry = Registry::open(booted.store.clone(), booted.paths.blobs(), allows)?;
+    registry.sweep().await?;
+    Ok(registry)
 }
 
 /// A task that ends before it was told to is a failure of the daemon.

@@ -39,6 +39,11 @@ pub fn build(tag: &str, healthcheck: bool) -> Outcome<String> {
     built.map(|()| image)
 }
 
+/// Writes what a project of this version holds into `folder`: the program and its Dockerfile.
+pub fn write_project(folder: &Path, version: &str) -> Outcome {
+    write_context(folder, &build_binary()?, &dockerfile(version, false))
+}
+
 /// Compiles the app statically and returns the binary's path.
 pub fn build_binary() -> Outcome<PathBuf> {
     let triple = workspace::host_triple()?;
@@ -69,10 +74,14 @@ fn label_of(image: &str) -> Option<String> {
 }
 
 fn build_in(context: &Path, binary: &Path, dockerfile: &str, content: &str, image: &str) -> Outcome {
+    write_context(context, binary, dockerfile)?;
+    let label = format!("{CONTENT_LABEL}={content}");
+    command::output(Command::new("docker").args(["build", "--quiet", "--label", &label, "--tag", image]).arg(context)).map(drop)
+}
+
+fn write_context(context: &Path, binary: &Path, dockerfile: &str) -> Outcome {
     let place = || format!("write the build context {}", context.display());
     fs::create_dir_all(context).attempt(place)?;
     fs::copy(binary, context.join(REPOSITORY)).attempt(place)?;
-    fs::write(context.join("Dockerfile"), dockerfile).attempt(place)?;
-    let label = format!("{CONTENT_LABEL}={content}");
-    command::output(Command::new("docker").args(["build", "--quiet", "--label", &label, "--tag", image]).arg(context)).map(drop)
+    fs::write(context.join("Dockerfile"), dockerfile).attempt(place)
 }

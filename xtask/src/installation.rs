@@ -39,7 +39,8 @@ pub struct Ports {
 pub struct App {
     pub name: String,
     pub domain: String,
-    pub image: String,
+    /// Built from the Dockerfile beside the configuration when absent.
+    pub image: Option<String>,
     pub replicas: u16,
 }
 
@@ -105,14 +106,16 @@ impl Installation {
         format!("127.0.0.1:{}", self.ports.api)
     }
 
-    /// Writes the app's haloy.yaml and returns its path.
+    /// Writes the app's haloy.yaml, in a directory of the app's own, and returns its path.
     pub fn configure(&mut self, app: &App) -> Outcome<PathBuf> {
-        let path = self.folder.join(format!("{}.yaml", app.name));
+        let folder = self.folder.join("apps").join(&app.name);
+        fs::create_dir_all(&folder).attempt(|| format!("create {}", folder.display()))?;
+        let path = folder.join("haloy.yaml");
+        let image = app.image.as_ref().map(|image| format!("image: {image}\n")).unwrap_or_default();
         let text = format!(
-            "name: {}\nserver: {}\nimage: {}\nreplicas: {}\nhealth_check_path: /health\ndomains:\n  - domain: {}\n",
+            "name: {}\nserver: {}\n{image}replicas: {}\nhealth_check_path: /health\ndomains:\n  - domain: {}\n",
             app.name,
             self.address(),
-            app.image,
             app.replicas,
             app.domain
         );

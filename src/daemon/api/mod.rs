@@ -40,6 +40,7 @@ pub use auth::Tokens;
 pub use serve::{serve_tcp, serve_unix};
 
 use super::overview::Overview;
+use super::registry::Registry;
 use super::store::Store;
 use crate::crypto;
 use crate::docker::{ContainerId, Docker};
@@ -57,7 +58,9 @@ pub struct Api {
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Requests in flight in a container.
     pub in_flight: Arc<dyn Fn(&ContainerId) -> u64 + Send + Sync>,
-    pub tokens: Tokens,
+    pub tokens: Arc<Tokens>,
+    /// Served beside the API, in words of its own.
+    pub registry: Registry,
     /// Turns for builds on the engine.
     pub builds: Semaphore,
     /// Where visitors come in: HTTP and HTTPS.
@@ -87,11 +90,13 @@ fn router(context: Context, door: Door) -> Router {
         Door::Unix => guarded(),
     };
     let (router, _) = open().merge(guarded).split_for_parts();
-    router
+    let registry = context.api.registry.router(door == Door::Unix);
+    let router = router
         .fallback(refusal::unknown_route)
         .method_not_allowed_fallback(refusal::wrong_method)
         .layer(from_fn(requests::identify))
-        .with_state(context)
+        .with_state(context);
+    router.merge(registry)
 }
 
 /// What needs no token: nothing here tells of apps.

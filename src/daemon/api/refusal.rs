@@ -105,6 +105,7 @@ impl From<StoreError> for Refusal {
             | StoreError::Newer { .. }
             | StoreError::WrongIdentity
             | StoreError::Query { .. }
+            | StoreError::File { .. }
             | StoreError::Damaged { .. } => Self::internal(StatusCode::INTERNAL_SERVER_ERROR, error.to_string(), &error),
         };
         match error.hint() {

@@ -12,6 +12,7 @@ mod ids;
 mod images;
 mod intents;
 mod jobs;
+mod registry;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ use crate::wire::JobId;
 pub use deployments::{NewDeployment, Prepared, Release};
 pub use images::HeldImage;
 pub use intents::{ActiveJob, AppIntent, RunState};
+pub use registry::{BlobDeletion, Garbage, ManifestRow, NewBlob, NewManifest};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -42,6 +44,8 @@ pub enum StoreError {
     Newer { found: i64, known: i64 },
     #[error("could not {action}")]
     Query { action: &'static str, source: rusqlite::Error },
+    #[error("could not {action}")]
+    File { action: &'static str, source: std::io::Error },
     #[error("a stored {what} is damaged")]
     Damaged { what: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("the age identity of this server is not the one that sealed what the database holds")]
@@ -88,7 +92,7 @@ impl Report for StoreError {
             Self::WrongIdentity => {
                 Some("restore age_identity.txt from a backup (or HALOY_AGE_IDENTITY): without it no app can be started again".to_owned())
             }
-            Self::Query { .. } | Self::Damaged { .. } | Self::Closed | Self::UnknownJob(_) => None,
+            Self::Query { .. } | Self::File { .. } | Self::Damaged { .. } | Self::Closed | Self::UnknownJob(_) => None,
         }
     }
 }

@@ -156,7 +156,7 @@ impl Project {
         fs::write(folder.join("Dockerfile"), dockerfile).attempt(|| "write the Dockerfile".to_owned())?;
         let text = format!("name: {NAME}\nserver: 127.0.0.1:{}\nhealth_check_path: /health\ndomains: [bench.localhost]\n", relay.port);
         fs::write(folder.join("haloy.yaml"), text).attempt(|| "write haloy.yaml".to_owned())?;
-        installation.adopt(App { name: NAME.to_owned(), domain: "bench.localhost".to_owned(), image: String::new(), replicas: 1 });
+        installation.adopt(App { name: NAME.to_owned(), domain: "bench.localhost".to_owned(), image: None, replicas: 1 });
         Ok(project)
     }
 

@@ -79,7 +79,7 @@ fn idle(haloy: &Path) -> Outcome {
     let mut installation = Installation::start(haloy, folder)?;
     for number in 1..=IDLE_APPS {
         let (name, domain) = (format!("haloy-bench-{number}"), format!("bench{number}.localhost"));
-        let config = installation.configure(&App { name, domain, image: image.clone(), replicas: 1 })?;
+        let config = installation.configure(&App { name, domain, image: Some(image.clone()), replicas: 1 })?;
         command::output(installation.client().args(["deploy", "--config"]).arg(config))?;
         println!("bench: app {number} of {IDLE_APPS} is deployed");
     }

@@ -1,9 +1,10 @@
-//! The product in a minute: a server in a temporary folder, an app deployed, redeployed and rolled back under load.
+//! The product in a minute: a server in a temporary folder, an app built, deployed, redeployed and rolled back under load.
 
 mod https;
 mod load;
 
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -20,6 +21,7 @@ use crate::workspace::{self, Profile};
 use https::Https;
 use load::{Load, Tally};
 
+const NAME: &str = "haloy-demo";
 const DOMAIN: &str = "demo.localhost";
 /// How long visitors go on after each step, to catch what a step breaks late.
 const AFTERMATH: Duration = Duration::from_secs(2);
@@ -41,17 +43,17 @@ pub fn main(mut words: Words) -> Outcome {
     let interrupted = interrupt_flag()?;
 
     setup::ready_for(Purpose::Demo)?;
-    println!("demo: building haloy and the app's two images");
+    println!("demo: building haloy and the program of an app");
     let haloy = match &given {
         Some(path) => workspace::given_haloy(path)?,
         None => workspace::build_haloy(Profile::Dev)?,
     };
-    let images = [app_image::build("v1", false)?, app_image::build("v2", false)?];
+    app_image::build_binary()?;
 
     let folder = std::env::temp_dir().join(format!("haloy-demo-{}", std::process::id()));
     println!("demo: starting a server in {}", folder.display());
     let mut installation = Installation::start(&haloy, folder)?;
-    let outcome = play(&mut installation, &images, &interrupted, once || keep);
+    let outcome = play(&mut installation, &interrupted, once || keep);
     if keep {
         installation.keep();
         return outcome;
@@ -61,6 +63,7 @@ pub fn main(mut words: Words) -> Outcome {
     }
     println!("demo: cleaning up");
     let removed = installation.remove();
+    command::succeeds(Command::new("docker").args(["image", "rm", &format!("{NAME}:latest")]));
     outcome.and(removed)
 }
 
@@ -74,12 +77,14 @@ fn interrupt_flag() -> Outcome<Arc<AtomicBool>> {
 }
 
 /// Deploy, redeploy, roll back; then wait for Ctrl-C unless `brief`.
-fn play(installation: &mut Installation, images: &[String; 2], interrupted: &AtomicBool, brief: bool) -> Outcome {
+fn play(installation: &mut Installation, interrupted: &AtomicBool, brief: bool) -> Outcome {
     let https = Https::new(DOMAIN, installation.ports.https)?;
-    let app = |image: &String| App { name: "haloy-demo".to_owned(), domain: DOMAIN.to_owned(), image: image.clone(), replicas: 2 };
+    let app = App { name: NAME.to_owned(), domain: DOMAIN.to_owned(), image: None, replicas: 2 };
     let mut rows = Vec::new();
 
-    let config = installation.configure(&app(&images[0]))?;
+    let config = installation.configure(&app)?;
+    let folder = config.parent().ok_or_else(|| Failure::new("a configuration without a directory"))?;
+    app_image::write_project(folder, "v1")?;
     let first = thread::spawn({
         let https = https.clone();
         move || first_success(&https, Instant::now())
@@ -95,7 +100,7 @@ fn play(installation: &mut Installation, images: &[String; 2], interrupted: &Ato
     for (step, verb, version) in [("deploy v2", "deploy", "v2"), ("roll back to v1", "rollback", "v1")] {
         stop_if(interrupted)?;
         if verb == "deploy" {
-            installation.configure(&app(&images[1]))?;
+            app_image::write_project(folder, "v2")?;
         }
         let from = Instant::now();
         haloy(installation, verb, &config)?;

@@ -23,6 +23,7 @@ use crate::crypto;
 use crate::daemon::api::serve::{Limits, Listener, serve};
 use crate::daemon::api::{Api, Tokens};
 use crate::daemon::overview::Overview;
+use crate::daemon::registry::Registry;
 use crate::daemon::store::Store;
 use crate::docker::Docker;
 use crate::names::{AppName, DeployId};
@@ -67,7 +68,8 @@ impl Server {
             identity: identity.clone(),
             metrics: Arc::new(|| "haloy_up 1\n".to_owned()),
             in_flight: Arc::new(|container| if container.0 == "c1" { 7 } else { 0 }),
-            tokens: Tokens::new(dir.path()),
+            registry: Registry::open(store.clone(), dir.path().join("blobs"), Arc::new(|token| token == TOKEN)).expect("registry"),
+            tokens: Arc::new(Tokens::new(dir.path())),
             builds: tokio::sync::Semaphore::new(1),
             http_port: Some(80),
             https_port: Some(443),
