@@ -32,6 +32,12 @@ pub const USER: [&str; 3] = ["USER", "LOGNAME", "USERNAME"];
 pub const HOST: [&str; 2] = ["HOSTNAME", "COMPUTERNAME"];
 /// Directories of programs.
 pub const PATH: &str = "PATH";
+/// Docker's own directory of a user: logins, contexts, plugins; `~/.docker` when absent.
+pub const DOCKER_CONFIG: &str = "DOCKER_CONFIG";
+/// `0` makes `docker build` use the classic builder.
+pub const DOCKER_BUILDKIT: &str = "DOCKER_BUILDKIT";
+/// XDG base directory for what can be made again.
+pub const XDG_CACHE_HOME: &str = "XDG_CACHE_HOME";
 /// XDG base directory for configuration.
 pub const XDG_CONFIG_HOME: &str = "XDG_CONFIG_HOME";
 /// XDG base directory for data.

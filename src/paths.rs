@@ -83,6 +83,11 @@ pub fn client_config() -> PathBuf {
     env::read(env::CONFIG_DIR).map_or_else(user_config, PathBuf::from)
 }
 
+/// Where the client keeps what can be made again: `~/.cache/haloy`.
+pub fn client_cache() -> PathBuf {
+    xdg(env::XDG_CACHE_HOME, ".cache")
+}
+
 fn user_config() -> PathBuf {
     xdg(env::XDG_CONFIG_HOME, ".config")
 }

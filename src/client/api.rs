@@ -9,8 +9,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use http::{Method, Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
+use hyper::client::conn::http1::SendRequest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
@@ -33,6 +35,9 @@ const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 const GLANCE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 32 << 20;
+
+/// A body that is made while it is sent.
+pub type StreamedBody = UnsyncBoxBody<Bytes, std::io::Error>;
 
 /// A token and where it came from: an error about it names the place.
 pub struct Credential {
@@ -132,6 +137,65 @@ impl Api {
         Ok(EventStream { call, body: response.into_body(), parser: Parser::default(), ready: Vec::new().into_iter() })
     }
 
+    /// Sends a body that comes by and by; the answer is an event stream. `header` is one more, and may be secret.
+    pub async fn stream(&self, path: &str, header: (&'static str, &str), body: StreamedBody) -> Result<EventStream<'_>, ClientError> {
+        let call = self.call(Method::POST, path);
+        let mut value = HeaderValue::from_str(header.1).map_err(|error| call.broken(error))?;
+        value.set_sensitive(true);
+        let request = self.request(&Method::POST, path)?.header(header.0, value).header(CONTENT_TYPE, "application/x-tar");
+        let request = request.body(body).map_err(|error| call.broken(error))?;
+        let mut sender = self.open().await?;
+        let answer = timeout(ANSWER_TIMEOUT, sender.send_request(request)).await;
+        let response = answer.map_err(|_| call.no_answer(ANSWER_TIMEOUT))?.map_err(|error| call.broken(error))?;
+        if !response.status().is_success() {
+            return Err(call.refusal(response).await);
+        }
+        Ok(EventStream { call, body: response.into_body(), parser: Parser::default(), ready: Vec::new().into_iter() })
+    }
+
+    /// A connection of one's own.
+    pub async fn open<B: connection::Sendable>(&self) -> Result<SendRequest<B>, ClientError> {
+        let connect = |source| ClientError::Connect { address: self.address.clone(), source };
+        connection::open(&self.address, self.tls.as_ref()).await.map_err(connect)
+    }
+
+    /// The head of a request: whom it is for, who asks.
+    pub fn request(&self, method: &Method, path: &str) -> Result<http::request::Builder, ClientError> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, self.address.authority())
+            .header(USER_AGENT, concat!("haloy/", env!("CARGO_PKG_VERSION")));
+        let Some(Credential { token, origin }) = &self.credential else { return Ok(request) };
+        let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose()))
+            .map_err(|_| ClientError::TokenCharacters { origin: origin.clone() })?;
+        value.set_sensitive(true);
+        Ok(request.header(AUTHORIZATION, value))
+    }
+
+    pub fn broken(&self, request: String, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ClientError {
+        ClientError::Broken { server: self.server(), request, source: error.into() }
+    }
+
+    pub fn no_answer(&self, request: String, after: Duration) -> ClientError {
+        ClientError::NoAnswer { server: self.server(), request, seconds: after.as_secs() }
+    }
+
+    /// What the server's registry says when it refuses.
+    pub fn refused_by_registry(&self, request: String, status: http::StatusCode, body: &[u8]) -> ClientError {
+        let said: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+        let message = said.as_ref().and_then(|said| said["errors"][0]["message"].as_str());
+        match message {
+            Some(message) => ClientError::Registry { server: self.server(), message: message.to_owned() },
+            None => ClientError::Status {
+                server: self.server(),
+                request,
+                status: status.as_u16(),
+                body: String::from_utf8_lossy(body).into_owned(),
+            },
+        }
+    }
+
     fn call(&self, method: Method, path: &str) -> Call<'_> {
         Call { api: self, method, path: path.to_owned() }
     }
@@ -146,21 +210,15 @@ struct Call<'a> {
 
 impl Call<'_> {
     async fn send(&self, body: Bytes, last_event: Option<u64>) -> Result<Response<Incoming>, ClientError> {
-        let address = &self.api.address;
-        let connect = |source| ClientError::Connect { address: address.clone(), source };
-        let mut sender = connection::open(address, self.api.tls.as_ref()).await.map_err(connect)?;
+        let mut sender = self.api.open().await?;
         let answer = timeout(ANSWER_TIMEOUT, sender.send_request(self.request(body, last_event)?)).await;
         let response = answer.map_err(|_| self.no_answer(ANSWER_TIMEOUT))?.map_err(|error| self.broken(error))?;
         if response.status().is_success() { Ok(response) } else { Err(self.refusal(response).await) }
     }
 
     fn request(&self, body: Bytes, last_event: Option<u64>) -> Result<Request<Full<Bytes>>, ClientError> {
-        let mut request = Request::builder()
-            .method(&self.method)
-            .uri(&self.path)
-            .header(HOST, self.api.address.authority())
-            .header(USER_AGENT, concat!("haloy/", env!("CARGO_PKG_VERSION")))
-            .header(ACCEPT, "application/json, text/event-stream, application/problem+json");
+        let request = self.api.request(&self.method, &self.path)?;
+        let mut request = request.header(ACCEPT, "application/json, text/event-stream, application/problem+json");
         if !body.is_empty() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
@@ -169,13 +227,6 @@ impl Call<'_> {
         }
         if let Some(seq) = last_event {
             request = request.header("last-event-id", seq);
-        }
-        if let Some(credential) = &self.api.credential {
-            let origin = &credential.origin;
-            let mut value = HeaderValue::try_from(format!("Bearer {}", credential.token.expose()))
-                .map_err(|_| ClientError::TokenCharacters { origin: origin.clone() })?;
-            value.set_sensitive(true);
-            request = request.header(AUTHORIZATION, value);
         }
         request.body(Full::new(body)).map_err(|error| self.broken(error))
     }

@@ -9,8 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
+use hyper::body::Body;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
@@ -26,8 +25,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// For one of several addresses, so that one that swallows packets does not hide the others.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Sends requests with a whole body.
-pub type Sender = SendRequest<Full<Bytes>>;
+/// A request's body that a connection can send.
+pub trait Sendable: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static {}
+
+impl<B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static> Sendable for B {}
 
 /// The system's certificate authorities, or Mozilla's where the system has none (minimal containers).
 pub fn tls() -> TlsConnector {
@@ -46,12 +47,12 @@ fn connector(roots: rustls::RootCertStore) -> TlsConnector {
 }
 
 /// Connects; `tls` is used for addresses that need it. Dropping the future closes what it opened.
-pub async fn open(address: &Address, tls: Option<&TlsConnector>) -> io::Result<Sender> {
+pub async fn open<B: Sendable>(address: &Address, tls: Option<&TlsConnector>) -> io::Result<SendRequest<B>> {
     let connected = timeout(CONNECT_TIMEOUT, connect(address, tls)).await;
     connected.unwrap_or_else(|_| Err(timed_out(CONNECT_TIMEOUT)))
 }
 
-async fn connect(address: &Address, tls: Option<&TlsConnector>) -> io::Result<Sender> {
+async fn connect<B: Sendable>(address: &Address, tls: Option<&TlsConnector>) -> io::Result<SendRequest<B>> {
     let (name, port) = match address {
         Address::Tcp(name) => (name, address.port().unwrap_or_default()),
         Address::Unix(path) => return unix(path).await,
@@ -68,12 +69,12 @@ async fn connect(address: &Address, tls: Option<&TlsConnector>) -> io::Result<Se
 }
 
 #[cfg(unix)]
-async fn unix(path: &std::path::Path) -> io::Result<Sender> {
+async fn unix<B: Sendable>(path: &std::path::Path) -> io::Result<SendRequest<B>> {
     speak_http(tokio::net::UnixStream::connect(path).await?).await
 }
 
 #[cfg(not(unix))]
-async fn unix(_path: &std::path::Path) -> io::Result<Sender> {
+async fn unix<B: Sendable>(_path: &std::path::Path) -> io::Result<SendRequest<B>> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no Unix sockets"))
 }
 
@@ -105,7 +106,7 @@ async fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     }
 }
 
-async fn speak_http<S>(stream: S) -> io::Result<Sender>
+async fn speak_http<S, B: Sendable>(stream: S) -> io::Result<SendRequest<B>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

@@ -5,19 +5,20 @@ use futures_util::future::join_all;
 use crate::config::Target;
 use crate::error::render;
 use crate::term;
-use crate::wire::{DeployRequest, EnvValue, Version, routes};
+use crate::wire::{DeployRequest, EnvValue, Pin, RegistryLogin, Version, routes};
 
 use super::api::Api;
 use super::change::Following;
 use super::deployment::{Deployment, Ending, Fate};
 use super::error::{ClientError, Effect};
 use super::hooks::{self, About, Hooks};
+use super::image::{self, Provided, Provider, Wanted};
 use super::interruption::Interruption;
 use super::output::Output;
 use super::project::{Chosen, Project};
 use super::subject::{Globals, Subject};
 use super::targets::{Purpose, Selection};
-use super::{Outcome, fleet, origin, several, shortcomings};
+use super::{Outcome, fleet, origin, several};
 
 /// Deploy apps and wait until they serve
 #[derive(clap::Args)]
@@ -51,12 +52,11 @@ impl Deploy {
     pub async fn run(self, globals: &Globals) -> Outcome {
         let mut project = Project::read(globals, self.file.as_deref(), &self.selection, Purpose::Change)?;
         project.warn();
-        check_abilities(&project, globals)?;
         if !self.skip_hooks {
             read_for_hooks(&project)?;
         }
         project.fetch_secrets(globals).await?;
-        let deployments = prepare(&project, globals)?;
+        let mut deployments = prepare(&project, globals)?;
         let interruption = Interruption::default();
         let common = &deployments[0].request;
         let hooks = Hooks {
@@ -73,11 +73,11 @@ impl Deploy {
                 () = interruption.happens() => return Err(interrupted()),
             }
         }
-        let names: Vec<&str> = deployments.iter().map(Deployment::label).collect();
-        let names = names.join(",");
+        let names = deployments.iter().map(|deployment| deployment.label().to_owned()).collect::<Vec<_>>().join(",");
         let about = About { environment: &project.environment, variables: vec![("HALOY_TARGETS", names.as_str())] };
         let output = Output::alone(globals.terminal);
         hooks.run("global_pre_deploy", &project.global_pre_deploy, &about, &output).await?;
+        self.provide_images(&project, &mut deployments, &interruption, &output).await?;
         let fates = fleet::run(&deployments, &hooks, &self.following).await;
         let end = self.sum_up(&deployments, fates)?;
         if end == fleet::End::Served {
@@ -87,6 +87,39 @@ impl Deploy {
             term::words(&format!("warning: `global_post_deploy` commands were not run, because {why}"));
         }
         Ok(end.exit_code())
+    }
+
+    /// Builds what is built and brings it to where it is pulled from; from then on the contents are settled.
+    async fn provide_images(
+        &self,
+        project: &Project,
+        deployments: &mut [Deployment<'_>],
+        interruption: &Interruption,
+        output: &Output,
+    ) -> Result<(), ClientError> {
+        let wanted = deployments.iter().map(|deployment| Wanted {
+            target: deployment.target,
+            environment: deployment.environment,
+            api: &deployment.subject.api,
+            login: deployment.request.login.as_ref(),
+        });
+        let provider = Provider {
+            folder: project.folder(),
+            secrets: &project.secrets,
+            output,
+            quiet: self.following.no_logs || self.following.json,
+            stay_here: false,
+            interruption,
+        };
+        let Provided { pins, .. } = image::provide(&provider, &wanted.collect::<Vec<_>>()).await?;
+        for (deployment, pin) in deployments.iter_mut().zip(pins) {
+            if matches!(pin, Some(Pin::Uploaded(_) | Pin::Built(_))) {
+                // Nothing is pulled with it.
+                deployment.request.login = None;
+            }
+            deployment.request.spec.pin = pin;
+        }
+        Ok(())
     }
 
     /// The failure of one that is deployed alone is the command's own.
@@ -108,31 +141,19 @@ fn interrupted() -> ClientError {
     ClientError::Interrupted { during: "the check of the servers".to_owned(), effect: Effect::None }
 }
 
-/// What this release does not do is told, or refused, before anything is done.
-fn check_abilities(project: &Project, globals: &Globals) -> Result<(), ClientError> {
-    let targets = || project.targets.iter().map(|chosen| &chosen.target);
-    if let Some(refusal) = shortcomings::cannot_build(targets()) {
-        return Err(refusal);
-    }
-    for (warning, instead) in shortcomings::unused_logins(targets()) {
-        term::words(&globals.terminal.yellow(&format!("warning: {warning}")));
-        term::words(&format!("hint: {instead}"));
-    }
-    Ok(())
-}
-
 /// Looks up all that the deploys need; everything that is missing is told at once.
 fn prepare<'a>(project: &'a Project, globals: &Globals) -> Result<Vec<Deployment<'a>>, ClientError> {
     let (performer, git_commit) = (origin::performer(), origin::git_commit(project.folder()));
     let mut deployments = Vec::new();
     let mut mistakes: Option<ClientError> = None;
     for chosen in &project.targets {
-        let request = env(project, chosen).map(|env| DeployRequest {
+        let looked_up = both(env(project, chosen), login(project, chosen));
+        let request = looked_up.map(|(env, login)| DeployRequest {
             spec: chosen.target.spec.clone(),
             env,
             performer: performer.clone(),
             git_commit: git_commit.clone(),
-            login: None,
+            login,
             image_of: None,
         });
         match (request, Subject::of(project, chosen, globals)) {
@@ -151,6 +172,19 @@ fn prepare<'a>(project: &'a Project, globals: &Globals) -> Result<Vec<Deployment
 
 fn env(project: &Project, chosen: &Chosen) -> Result<Vec<EnvValue>, ClientError> {
     Ok(chosen.target.resolve_env(&chosen.environment, &project.secrets)?)
+}
+
+fn login(project: &Project, chosen: &Chosen) -> Result<Option<RegistryLogin>, ClientError> {
+    Ok(chosen.target.resolve_registry(&chosen.environment, &project.secrets)?)
+}
+
+/// Both, or what is wrong with either.
+fn both<A, B>(a: Result<A, ClientError>, b: Result<B, ClientError>) -> Result<(A, B), ClientError> {
+    match (a, b) {
+        (Ok(a), Ok(b)) => Ok((a, b)),
+        (Err(a), Err(b)) => Err(b.after(Some(a))),
+        (Err(error), _) | (_, Err(error)) => Err(error),
+    }
 }
 
 /// A `.env` file that hooks cannot be given is found out before anything is done.

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use crate::config::ConfigError;
 use crate::config::reference::UnknownKey;
 use crate::error::{FAILED, MISUSE, Report};
-use crate::names::{AppName, DeployId, ImageRef, InvalidName};
+use crate::names::{AppName, DeployId, InvalidName};
 use crate::wire::{Code, JobId, Problem};
 
 use super::address::Address;
 use super::api::Origin;
 use super::change::INTERRUPTED;
+use super::image::ImageError;
 use super::init::InitError;
 use super::secrets::SecretError;
 use super::sse::SseError;
@@ -34,6 +35,10 @@ pub enum ClientError {
     Key(#[from] UnknownKey),
     #[error(transparent)]
     Init(#[from] InitError),
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    #[error("the registry of `{server}` refused: {message}")]
+    Registry { server: String, message: String },
     #[error("`{word}` must come first: `{program} {word} …`")]
     Misplaced { word: &'static str, program: String },
     #[error("`{word}` is not a job number")]
@@ -58,8 +63,6 @@ pub enum ClientError {
     NothingToChoose { app: String },
     #[error("this is about one app, and several are chosen")]
     NotOneApp,
-    #[error("the image of {} must be built, and this release of haloy cannot build yet", targets::quoted(apps))]
-    CannotBuild { apps: Vec<String>, image: ImageRef, context: String },
     #[error("`{app}` is protected, nothing of it was removed")]
     Protected { app: AppName },
     #[error("`--remove-volumes` removes the data of `{app}`, add `--yes` to confirm")]
@@ -249,6 +252,7 @@ impl Report for ClientError {
             Self::Config(error) => return error.hint(),
             Self::Key(error) => return error.hint(),
             Self::Init(error) => return error.hint(),
+            Self::Image(error) => return error.hint(),
             Self::Secrets(error) => return error.hint(),
             Self::SeveralTargets { .. } => "choose with `--targets NAME`, or take them all with `--all`".to_owned(),
             Self::UnknownTargets { known, meant, .. } => {
@@ -257,15 +261,6 @@ impl Report for ClientError {
             }
             Self::AllProtected { .. } => "name those that you mean with `--targets NAME`, or add `--include-protected`".to_owned(),
             Self::NothingToChoose { .. } => "leave `--targets` and `--all` out, or name the file with `--config PATH`".to_owned(),
-            Self::CannotBuild { image, context, .. } => {
-                let tag = image.tag().unwrap_or("latest");
-                format!(
-                    "build it on the server with `docker build -t {}:{tag} {context}` and write `image: {{repository: {}, tag: {tag}, \
-                    build: false, pull_policy: never}}`",
-                    image.repository(),
-                    image.repository()
-                )
-            }
             Self::NotOneApp => "choose it with `--targets NAME`".to_owned(),
             Self::Protected { .. } => "add `--include-protected` if you mean it".to_owned(),
             Self::NoServer => {
@@ -319,9 +314,10 @@ impl Report for ClientError {
             Self::Secrets(error) => error.exit_code(),
             Self::Key(error) => error.exit_code(),
             Self::Init(error) => error.exit_code(),
+            Self::Image(error) => error.exit_code(),
             Self::Name(_) | Self::Misplaced { .. } | Self::JobNumber { .. } | Self::GivenTwice { .. } | Self::NotOneApp => MISUSE,
             Self::SeveralTargets { .. } | Self::UnknownTargets { .. } | Self::AllProtected { .. } | Self::NoTargetChosen => MISUSE,
-            Self::NothingToChoose { .. } | Self::Protected { .. } | Self::CannotBuild { .. } => MISUSE,
+            Self::NothingToChoose { .. } | Self::Protected { .. } => MISUSE,
             Self::Interrupted { .. } => INTERRUPTED,
             Self::Unconfirmed { .. } | Self::TokenCharacters { .. } => MISUSE,
             Self::OtherApp { .. } | Self::TokenMissing { .. } | Self::ServesAlready { .. } => MISUSE,

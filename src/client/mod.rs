@@ -3,7 +3,7 @@
 //! A file for each command, a folder where it is a larger one, its flags beside what it does. Below them,
 //! from the user to the wire: `project` and `targets` (which file, which of its targets), `secrets/` (what
 //! other programs keep), `subject` (which app, which server, which token), `several`, `fleet` and
-//! `deployment` (many at a time), `shortcomings` (what this release cannot do), `hooks` (commands of this machine), `change` and `watch` (a job from its
+//! `deployment` (many at a time), `image/` (what is built and brought to servers), `hooks` (commands of this machine), `change` and `watch` (a job from its
 //! acceptance to its verdict), `interruption` (Ctrl-C, for all that may take long), `output`, `progress` and
 //! `failure` (what people see of it), `api`, `sse` and `connection`.
 //!
@@ -13,6 +13,7 @@
 mod address;
 mod api;
 mod attach;
+mod build;
 mod change;
 mod completion;
 mod config;
@@ -25,6 +26,7 @@ mod exit_status;
 mod failure;
 mod fleet;
 mod hooks;
+mod image;
 mod init;
 mod interruption;
 mod logs;
@@ -39,7 +41,6 @@ mod rollback_targets;
 mod secrets;
 mod server;
 mod several;
-mod shortcomings;
 mod sse;
 mod status;
 mod subject;
@@ -94,6 +95,7 @@ Exit codes: 0 done, 1 it failed, 2 misuse (flags, configuration), 130 interrupte
 #[derive(Subcommand)]
 enum Command {
     Deploy(deploy::Deploy),
+    Build(build::Build),
     Status(status::Status),
     Logs(logs::Logs),
     Rollback(rollback::Rollback),
@@ -119,6 +121,7 @@ impl Command {
     fn wants_json(&self) -> bool {
         match self {
             Self::Deploy(deploy) => deploy.following.json,
+            Self::Build(build) => build.json,
             Self::Status(status) => status.json,
             Self::Logs(logs) => logs.json,
             Self::Rollback(rollback) => rollback.following.json,
@@ -172,6 +175,7 @@ pub fn main(program: &str, args: Vec<OsString>) -> ExitCode {
 fn run(command: Command, globals: &Globals) -> Outcome {
     match command {
         Command::Deploy(deploy) => block_on(deploy.run(globals)),
+        Command::Build(build) => block_on(build.run(globals)),
         Command::Status(status) => block_on(status.run(globals)),
         Command::Logs(logs) => block_on(logs.run(globals)),
         Command::Rollback(rollback) => block_on(rollback.run(globals)),

@@ -134,14 +134,30 @@ impl Project {
         self.fetch(references, globals).await
     }
 
+    /// Fetches what a build of the targets needs from secret providers: arguments, and the variables that are some.
+    pub async fn fetch_build_secrets(&mut self, globals: &Globals) -> Result<(), ClientError> {
+        let built = self.targets.iter().map(|chosen| &chosen.target).filter(|target| target.image.build.is_some());
+        let of_target = |target: &Target| {
+            let mut references = target.build_secret_references();
+            references.extend(target.secret_references());
+            references
+        };
+        let references = built.flat_map(of_target).collect();
+        self.fetch(references, globals).await
+    }
+
     /// Fetches what a deploy of the targets needs from secret providers, all at once.
     pub async fn fetch_secrets(&mut self, globals: &Globals) -> Result<(), ClientError> {
         let of_target = |chosen: &Chosen| {
             let target = &chosen.target;
+            let mut references = target.build_secret_references();
+            references.extend(target.registry_secret_references());
             if sends_token(target, globals) {
-                return target.secret_references();
+                references.extend(target.secret_references());
+            } else {
+                references.extend(target.env.iter().filter_map(|entry| entry.value.secret_reference()).cloned());
             }
-            target.env.iter().filter_map(|entry| entry.value.secret_reference()).cloned().collect()
+            references
         };
         let references = self.targets.iter().flat_map(of_target).collect();
         self.fetch(references, globals).await

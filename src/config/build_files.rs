@@ -21,7 +21,7 @@ pub fn check(path: &Path, targets: &[Target]) -> Vec<Mistake> {
 
 fn missing(path: &Path, build: &Build) -> Option<Mistake> {
     let folder = path.parent().unwrap_or(Path::new(""));
-    if is_elsewhere(build.context()) {
+    if is_remote_context(build.context()) {
         return None;
     }
     let context = folder.join(build.context());
@@ -47,8 +47,8 @@ fn missing(path: &Path, build: &Build) -> Option<Mistake> {
     Some(warning(&written.site, "dockerfile", message, "paths are relative to this file"))
 }
 
-/// A repository or an archive that Docker fetches.
-fn is_elsewhere(context: &str) -> bool {
+/// Whether a build context is a repository or an archive that Docker fetches.
+pub fn is_remote_context(context: &str) -> bool {
     context == "-" || context.contains("://") || context.starts_with("git@")
 }
 

@@ -195,6 +195,11 @@ pub fn registry_host(written: &str) -> String {
     if is_hub { DOCKER_HUB.to_owned() } else { host }
 }
 
+/// What Docker's own files call a registry: Docker Hub has a name of its own there.
+pub fn registry_address(server: &str) -> &str {
+    if server == DOCKER_HUB { "https://index.docker.io/v1/" } else { server }
+}
+
 /// The registry that an image is of.
 pub fn registry_of(image: &ImageRef) -> &str {
     let host = image.repository().split_once('/').map(|(first, _)| first);

@@ -73,9 +73,11 @@ pub mod yaml_text;
 use std::path::{Path, PathBuf};
 
 pub use build::{ArgValue, Build, BuildPath, BuildsOn, Push};
+pub use build_files::is_remote_context;
 pub use environment::Environment;
 pub use error::ConfigError;
 pub use exercise::exercise;
+pub use image::{registry_address, registry_host, registry_of};
 pub use mistake::Mistake;
 pub use schema::{ADDRESS as SCHEMA_ADDRESS, schema};
 pub use source::find;

@@ -16,7 +16,6 @@ use crate::wire::AppSpec;
 use super::Outcome;
 use super::error::ClientError;
 use super::secrets;
-use super::shortcomings;
 use super::subject::{self, Globals};
 use super::targets::Selection;
 
@@ -52,15 +51,7 @@ struct Valid<'a> {
     ok: bool,
     path: String,
     warnings: &'a [Mistake],
-    /// What this release does not do of it, in words; what to do instead.
-    shortcomings: Vec<Shortcoming>,
     targets: Vec<ValidTarget<'a>>,
-}
-
-#[derive(Serialize)]
-struct Shortcoming {
-    message: String,
-    hint: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -97,8 +88,7 @@ impl ValidateConfig {
         let warnings = [config.warnings.clone(), config.missing_files()].concat();
         let targets: Vec<ValidTarget<'_>> =
             config.targets.iter().map(|target| summary(target, &config)).collect::<Result<_, ConfigError>>()?;
-        let mut valid =
-            Valid { ok: true, path: config.path.display().to_string(), warnings: &warnings, shortcomings: shortcomings(&config), targets };
+        let mut valid = Valid { ok: true, path: config.path.display().to_string(), warnings: &warnings, targets };
         if self.show_resolved_config {
             self.resolve(&config, &mut valid, globals).await?;
         }
@@ -137,14 +127,6 @@ impl ValidateConfig {
     }
 }
 
-/// Else `ok` would be followed by a refusal of the deploy.
-fn shortcomings(config: &Config) -> Vec<Shortcoming> {
-    let built =
-        shortcomings::cannot_build(&config.targets).map(|refusal| Shortcoming { message: refusal.to_string(), hint: refusal.hint() });
-    let logins = shortcomings::unused_logins(&config.targets).into_iter();
-    built.into_iter().chain(logins.map(|(message, hint)| Shortcoming { message, hint: Some(hint) })).collect()
-}
-
 fn summary<'a>(target: &'a Target, config: &Config) -> Result<ValidTarget<'a>, ConfigError> {
     let (missing_env, missing) = missing(target, &subject::environment(&config.path, Some(target)))?.into_iter().unzip();
     Ok(ValidTarget {
@@ -159,11 +141,12 @@ fn summary<'a>(target: &'a Target, config: &Config) -> Result<ValidTarget<'a>, C
 }
 
 /// Variables that a deploy of the target looks up and does not find here, each once with the first value that is
-/// taken from it. The login of a registry is not looked up by this release.
+/// taken from it.
 fn missing<'a>(target: &'a Target, environment: &Environment) -> Result<Vec<(&'a str, &'a SourcedValue)>, ConfigError> {
     let args = target.image.build.iter().flat_map(|build| &build.args);
     let args = args.filter_map(|arg| if let ArgValue::Sourced(value) = &arg.value { Some(value) } else { None });
-    let values = target.env.iter().map(|entry| &entry.value).chain(&target.api_token).chain(args);
+    let login = target.image.registry.iter().flat_map(|login| [&login.username, &login.password]);
+    let values = target.env.iter().map(|entry| &entry.value).chain(&target.api_token).chain(args).chain(login);
     let mut missing: Vec<(&str, &SourcedValue)> = Vec::new();
     for value in values {
         let ValueSource::Env(name) = &value.source else { continue };
@@ -225,10 +208,6 @@ fn needed<'a>(valid: &'a Valid<'_>) -> BTreeMap<&'a str, Needed<'a>> {
 }
 
 fn warn(valid: &Valid<'_>, globals: &Globals) {
-    for Shortcoming { message, hint } in &valid.shortcomings {
-        term::words(&globals.terminal.yellow(&format!("warning: {message}")));
-        hint.iter().for_each(|hint| term::words(&format!("hint: {hint}")));
-    }
     for (name, Needed { targets, value }) in needed(valid) {
         let of = if targets.is_empty() { String::new() } else { format!(" of {}", targets.join(", ")) };
         let place = format!("{}, `{}`", value.site, value.key);
