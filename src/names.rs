@@ -221,6 +221,23 @@ fn is_repository_part(part: &str) -> bool {
         && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b))
 }
 
+/// Whether a text fits a pattern, in which `*` stands for any characters.
+pub fn fits(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
+    let mut parts = parts.peekable();
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return rest.ends_with(part);
+        }
+        match rest.find(part) {
+            Some(place) => rest = &rest[place + part.len()..],
+            None => return false,
+        }
+    }
+    rest.is_empty()
+}
+
 /// More containers of one app than one server runs.
 pub const MAX_REPLICAS: u16 = 100;
 
@@ -390,6 +407,20 @@ mod tests {
         assert_eq!(parts(&digest), Ok(("app".into(), None)));
         for bad in ["", "App", "a:", "a@sha256:12", "https://a/b", "a//b", "a:b c", "../a"] {
             assert!(parts(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn patterns_with_stars() {
+        for (pattern, good, bad) in [
+            ("v*", &["v", "v1.2"][..], &["1", "xv"][..]),
+            ("*", &["", "anything"], &[]),
+            ("1.*.0", &["1.2.0", "1..0"], &["1.0", "1.2.1", "2.1.0"]),
+            ("v1", &["v1"], &["v10", ""]),
+            ("a*b*c", &["abc", "aXbXc", "abcbc"], &["acb", "ab"]),
+        ] {
+            assert!(good.iter().all(|text| fits(pattern, text)), "{pattern}");
+            assert!(!bad.iter().any(|text| fits(pattern, text)), "{pattern}");
         }
     }
 

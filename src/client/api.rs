@@ -119,6 +119,16 @@ impl Api {
         self.post_bytes(path, serde_json::to_vec(body).expect("invariant: our own types serialise")).await
     }
 
+    /// The same where the answer is that it was done.
+    pub async fn post_for_nothing<B: Serialize>(&self, path: &str, body: &B) -> Result<(), ClientError> {
+        let body = serde_json::to_vec(body).expect("invariant: our own types serialise");
+        self.call(Method::POST, path).send(body.into(), None).await.map(|_| ())
+    }
+
+    pub async fn delete(&self, path: &str) -> Result<(), ClientError> {
+        self.call(Method::DELETE, path).send(Bytes::new(), None).await.map(|_| ())
+    }
+
     /// A change that needs no details.
     pub async fn post_empty<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         self.post_bytes(path, Vec::new()).await

@@ -125,6 +125,8 @@ mod tests {
     use super::super::error::ClientError;
     use super::*;
     use crate::error::Report as _;
+    use bytes::Bytes;
+    use http_body_util::Full;
     use rustls_pki_types::PrivateKeyDer;
     use tokio::net::TcpListener;
 
@@ -151,7 +153,7 @@ mod tests {
     #[tokio::test]
     async fn a_certificate_that_nobody_vouches_for_is_refused() {
         let (port, _, handshake) = server().await;
-        let error = open(&address(port), Some(&tls())).await.expect_err("unknown issuer");
+        let error = open::<Full<Bytes>>(&address(port), Some(&tls())).await.expect_err("unknown issuer");
         assert!(error.to_string().contains("certificate"), "{error}");
         let error = ClientError::Connect { address: address(port), source: error };
         assert!(error.hint().is_some_and(|hint| hint.contains("certificate")), "{error}");
@@ -163,7 +165,7 @@ mod tests {
         let (port, cert, handshake) = server().await;
         let mut roots = rustls::RootCertStore::empty();
         roots.add(cert.der().clone()).expect("root");
-        open(&address(port), Some(&connector(roots))).await.expect("connects");
+        open::<Full<Bytes>>(&address(port), Some(&connector(roots))).await.expect("connects");
         assert!(handshake.await.expect("server"));
     }
 
@@ -172,7 +174,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
         let port = listener.local_addr().expect("address").port();
         drop(listener);
-        let error = open(&address(port), None).await.expect_err("nobody listens");
+        let error = open::<Full<Bytes>>(&address(port), None).await.expect_err("nobody listens");
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
     }
 }

@@ -142,7 +142,7 @@ fn interrupted() -> ClientError {
 }
 
 /// Looks up all that the deploys need; everything that is missing is told at once.
-fn prepare<'a>(project: &'a Project, globals: &Globals) -> Result<Vec<Deployment<'a>>, ClientError> {
+pub fn prepare<'a>(project: &'a Project, globals: &Globals) -> Result<Vec<Deployment<'a>>, ClientError> {
     let (performer, git_commit) = (origin::performer(), origin::git_commit(project.folder()));
     let mut deployments = Vec::new();
     let mut mistakes: Option<ClientError> = None;

@@ -148,12 +148,20 @@ pub enum ClientError {
     OtherApp { job: JobId, app: AppName, wanted: AppName },
     #[error("no API token for `{host}` is given")]
     TokenMissing { host: String },
+    #[error("the password is read from standard input, and that is the terminal")]
+    PasswordFromTerminal,
+    #[error("could not read the password from standard input")]
+    PasswordInput(#[source] io::Error),
+    #[error("no password came through standard input")]
+    PasswordMissing,
     #[error("`{id}` serves already")]
     ServesAlready { id: DeployId, restart: String },
     #[error("app `{app}` has no earlier deployment to go back to")]
     NothingBefore { app: AppName, targets: String },
     #[error("app `{app}` has no deployment {id} to go back to")]
     NoTarget { app: AppName, id: DeployId, targets: String },
+    #[error("the image of deployment {id} of `{app}` is not kept any more")]
+    NotKept { app: AppName, id: DeployId, targets: String },
     #[error("`{app}` has had no job yet")]
     NoJob { app: AppName },
     /// The job ended badly; the report was put together by `failure`.
@@ -299,7 +307,11 @@ impl Report for ClientError {
             Self::Answer { .. } | Self::Stream { .. } => "compare the versions with `haloy version`".to_owned(),
             Self::OtherApp { job, app, .. } => format!("watch it with `haloy attach {app} {job}`"),
             Self::TokenMissing { host } => format!("pipe it into `haloy server add {host} --token-stdin`"),
+            Self::PasswordFromTerminal | Self::PasswordMissing => {
+                "pipe it in: `printf '%s' \"$TOKEN\" | haloy server registry login REGISTRY --username USER --password-stdin`".to_owned()
+            }
             Self::ServesAlready { restart, .. } => format!("`{restart}` makes new containers of it"),
+            Self::NotKept { targets, .. } => format!("`{targets}` shows what is kept; `history.count` in haloy.yaml says how many"),
             Self::NoTarget { targets, .. } => format!("run `{targets}` to see what is there"),
             Self::NothingBefore { targets, .. } => format!("`{targets}` shows all deployments; to go to a newer one, name it"),
             Self::GaveUp { attach, .. } => format!("run `{attach}`"),
@@ -321,6 +333,7 @@ impl Report for ClientError {
             Self::Interrupted { .. } => INTERRUPTED,
             Self::Unconfirmed { .. } | Self::TokenCharacters { .. } => MISUSE,
             Self::OtherApp { .. } | Self::TokenMissing { .. } | Self::ServesAlready { .. } => MISUSE,
+            Self::PasswordFromTerminal | Self::PasswordMissing => MISUSE,
             Self::NoServer | Self::SeveralServers { .. } | Self::NoToken { .. } => MISUSE,
             _ => FAILED,
         }

@@ -36,6 +36,8 @@ mod patience;
 mod power;
 mod progress;
 mod project;
+mod prune;
+mod renewal;
 mod rollback;
 mod rollback_targets;
 mod secrets;
@@ -100,6 +102,7 @@ enum Command {
     Logs(logs::Logs),
     Rollback(rollback::Rollback),
     RollbackTargets(rollback_targets::RollbackTargets),
+    Prune(prune::Prune),
     Stop(power::Stop),
     Start(power::Start),
     Restart(power::Restart),
@@ -126,6 +129,7 @@ impl Command {
             Self::Logs(logs) => logs.json,
             Self::Rollback(rollback) => rollback.following.json,
             Self::RollbackTargets(targets) => targets.json,
+            Self::Prune(prune) => prune.json,
             Self::Stop(stop) => stop.following.json,
             Self::Start(start) => start.following.json,
             Self::Restart(restart) => restart.following.json,
@@ -180,6 +184,7 @@ fn run(command: Command, globals: &Globals) -> Outcome {
         Command::Logs(logs) => block_on(logs.run(globals)),
         Command::Rollback(rollback) => block_on(rollback.run(globals)),
         Command::RollbackTargets(targets) => block_on(targets.run(globals)),
+        Command::Prune(prune) => block_on(prune.run(globals)),
         Command::Stop(stop) => block_on(stop.run(globals)),
         Command::Start(start) => block_on(start.run(globals)),
         Command::Restart(restart) => block_on(restart.run(globals)),

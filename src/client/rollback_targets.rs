@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::names::DeployId;
 use crate::term;
-use crate::wire::{Deployment, DeploymentState, routes};
+use crate::wire::{Code, Deployment, DeploymentState, TagCandidate, routes};
 
 use super::Outcome;
 use super::duration::ago;
@@ -44,12 +44,12 @@ pub async fn deployments(subject: &Subject) -> Result<Vec<Deployment>, ClientErr
 }
 
 /// Where a rollback goes that names no deployment, of `deployments` newest first: the newest that
-/// repeats nothing and is older than what serves, or than the deployment which that repeats. The
+/// repeats nothing, whose image is kept and that is older than what serves, or than the deployment which that repeats. The
 /// server's own choice follows the same rule.
 pub fn before(deployments: &[Deployment]) -> Option<&Deployment> {
     let current = deployments.iter().find(|deployment| deployment.current)?;
     let from = current.repeats.unwrap_or(current.id);
-    deployments.iter().find(|deployment| deployment.id < from && deployment.repeats.is_none())
+    deployments.iter().find(|deployment| deployment.id < from && deployment.repeats.is_none() && deployment.image_kept)
 }
 
 /// Prints the complete deployments, newest first.
@@ -67,13 +67,41 @@ pub async fn show(subject: &Subject, json: bool) -> Outcome {
     output.heading(&subject.api.server());
     let earlier = before(&deployments).map(|deployment| deployment.id);
     let now = Timestamp::now();
-    let rows = deployments.iter().map(|deployment| row(deployment, earlier, now)).collect();
-    term::data(&term::table(&["deployment", "image", "when", "by", "commit", ""], rows));
+    let kept = deployments.iter().filter(|deployment| deployment.image_kept || deployment.current);
+    let rows: Vec<_> = kept.map(|deployment| row(deployment, earlier, now)).collect();
+    let gone = deployments.len() - rows.len();
+    term::data(&term::table(&["deployment", "image", "digest", "when", "by", "commit", ""], rows));
+    if gone > 0 {
+        output.words(&format!("{gone} older without their images (`history.count` says how many are kept)"));
+    }
+    if let Some(tags) = tags(subject).await? {
+        term::data(&format!("\n{}", term::table(&["tag", "deployment", ""], tags.iter().map(tag_row).collect())));
+        output.words(&output.terminal.dim(&format!("\nhint: go to a tag with `{}`", subject.command("rollback", "--tag TAG"))));
+    }
     match earlier {
         Some(id) => output.words(&output.terminal.dim(&format!("\nhint: go back with `{}`", subject.command("rollback", &id.to_string())))),
         None => output.words(&format!("`{}` has no earlier deployment to go back to", subject.app)),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The tags of the app's registry, for apps whose history is there; a server that knows none has none.
+async fn tags(subject: &Subject) -> Result<Option<Vec<TagCandidate>>, ClientError> {
+    match subject.api.get(&routes::app_verb(&subject.app, "tags")).await {
+        Ok(tags) => Ok(Some(tags)),
+        Err(ClientError::Refused { problem, .. }) if matches!(problem.code, Code::Conflict | Code::NotFound) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn tag_row(candidate: &TagCandidate) -> Vec<String> {
+    let remark = if candidate.current { "current" } else { "" };
+    vec![candidate.tag.clone(), candidate.deployment.map(|id| id.to_string()).unwrap_or_default(), remark.to_owned()]
+}
+
+/// The first twelve digits, as Docker shows ids.
+fn short(id: &str) -> String {
+    id.trim_start_matches("sha256:").chars().take(12).collect()
 }
 
 fn row(deployment: &Deployment, default: Option<DeployId>, now: Timestamp) -> Vec<String> {
@@ -87,6 +115,7 @@ fn row(deployment: &Deployment, default: Option<DeployId>, now: Timestamp) -> Ve
     vec![
         deployment.id.to_string(),
         deployment.image.to_string(),
+        deployment.image_id.as_deref().map(short).unwrap_or_default(),
         ago(deployment.created_at, now),
         deployment.performer.clone().unwrap_or_default(),
         commit,

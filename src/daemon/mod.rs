@@ -14,12 +14,15 @@
 mod api;
 mod boot;
 mod clock;
+mod disk;
 mod logins;
 mod overview;
+mod prune;
 mod reconcile;
 mod registry;
 mod settings;
 mod store;
+mod tags;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -36,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 use self::api::{Api, Tokens};
 use self::boot::{Booted, StartError};
 use self::overview::Overview;
+use self::prune::Pruner;
 use self::reconcile::{Executor, OwnRegistry, Publisher, Reconciler};
 use self::registry::Registry;
 use self::settings::Settings;
@@ -95,7 +99,9 @@ async fn control(booted: Booted) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let pruner = Pruner::new(booted.store.clone(), booted.docker.clone(), registry.clone(), booted.paths.data.clone());
     let api = Arc::new(Api {
+        pruner: pruner.clone(),
         store: booted.store.clone(),
         docker: booted.docker.clone(),
         overview: seen,
@@ -129,6 +135,7 @@ async fn control(booted: Booted) -> ExitCode {
     let events = watch_events(booted.docker.clone(), Arc::clone(&nudge), stop.clone());
     tasks.spawn(named("docker-events", events));
     let reconciler = Reconciler::new(executor, publisher, overview, nudge);
+    tasks.spawn(named("prune", pruner.run(stop.clone())));
     tasks.spawn(named("reconcile", reconciler.run(stop.clone())));
     match (tokio::net::TcpListener::from_std(booted.api_tcp), tokio::net::UnixListener::from_std(booted.api_unix)) {
         (Ok(tcp), Ok(unix)) => {

@@ -29,6 +29,8 @@ pub enum DockerError {
     Name { name: String },
     #[error("cannot pull image {image}: {message}")]
     Pull { image: String, failure: PullFailure, message: String },
+    #[error("the registry `{server}` does not accept the login: {message}")]
+    Login { server: String, failure: PullFailure, message: String },
     /// The engine understood and refused.
     #[error("cannot {action} {subject}: {message}")]
     Api { action: &'static str, subject: String, status: u16, message: String },
@@ -68,6 +70,7 @@ impl DockerError {
         match self {
             Self::Host { .. } | Self::Version { .. } | Self::NameTaken { .. } | Self::Name { .. } => true,
             Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Answer { .. } => false,
+            Self::Login { .. } => true,
             Self::NotFound { message, .. } => message.to_ascii_lowercase().contains("no such image"),
             Self::Pull { failure, .. } => match failure {
                 PullFailure::NotFound | PullFailure::Unauthorized | PullFailure::Platform | PullFailure::Tls => true,
@@ -131,7 +134,7 @@ impl DockerError {
 
 impl PullFailure {
     /// Sorts by the words of the engine, of containerd and of the registries that they quote.
-    fn read(message: &str) -> Self {
+    pub(super) fn read(message: &str) -> Self {
         const WORDS: &[(PullFailure, &[&str])] = &[
             (PullFailure::NoSpace, &["no space left on device", "disk quota exceeded"]),
             (PullFailure::RateLimited, &["toomanyrequests", "too many requests", "rate limit"]),
@@ -203,6 +206,7 @@ impl Report for DockerError {
             Self::TimedOut { .. } => "the engine is busy or stuck: see `journalctl -u docker`",
             Self::NameTaken { name } => return Some(format!("remove it with `docker rm -f {name}`, or rename it")),
             Self::Pull { failure, image, .. } => return failure.hint(image),
+            Self::Login { failure, server, .. } => return Some(login_hint(*failure, server)),
             Self::Api { message, .. } => return refusal_hint(message).map(str::to_owned),
             Self::NotFound { message, .. } if message.to_ascii_lowercase().contains("no such image") => "see `docker image ls`",
             Self::Name { .. } | Self::NotFound { .. } | Self::Answer { .. } => return None,
@@ -212,6 +216,16 @@ impl Report for DockerError {
 
     fn exit_code(&self) -> u8 {
         if matches!(self, Self::Host { .. }) { MISUSE } else { FAILED }
+    }
+}
+
+fn login_hint(failure: PullFailure, server: &str) -> String {
+    match failure {
+        PullFailure::Tls => {
+            format!("let the engine trust the registry: put its CA into `/etc/docker/certs.d/{server}/ca.crt` on the server")
+        }
+        PullFailure::Network => format!("can the server reach `{server}`? try `curl https://{server}/v2/` there"),
+        _ => format!("check user name and password; `{server}` may want an access token in place of the password"),
     }
 }
 

@@ -21,6 +21,7 @@ mod host;
 mod images;
 pub mod labels;
 mod listed;
+mod login;
 mod logs;
 mod naming;
 mod networks;

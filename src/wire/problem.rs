@@ -32,7 +32,11 @@ pub enum Code {
     /// The request is understood and contradicts what is there (a domain of another app, nothing to roll back to).
     Conflict,
     TooLarge,
+    /// The server's disk has no room for it.
+    NoRoom,
     DockerUnavailable,
+    /// A registry, not this server, could not be asked.
+    Registry,
     Internal,
     /// A code newer than this client.
     #[serde(other)]

@@ -29,4 +29,5 @@ mod transfer;
 mod upload;
 
 pub use error::ImageError;
+pub use progress::size;
 pub use provide::{Provided, Provider, Wanted, provide};

@@ -1,15 +1,15 @@
 //! Looking at apps and their histories.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Path, State};
 
 use super::super::store::{AppIntent, StoreError};
 use super::parameters::Segment;
 use super::refusal::Refusal;
 use super::{Api, Context, status};
 use crate::daemon::overview::Watched;
-use crate::names::AppName;
-use crate::wire::{AppStatus, Deployment, Job, Phase, Replica};
+use crate::names::{AppName, DeployId, InvalidName};
+use crate::wire::{AppStatus, Deployment, DeploymentDetails, Job, Phase, Replica};
 
 /// How many of the newest jobs are looked through for apps that exist in the queue alone.
 const NEWEST_JOBS: u32 = 100;
@@ -49,6 +49,19 @@ pub async fn show(State(context): State<Context>, Segment(app): Segment<AppName>
 #[utoipa::path(get, path = "/v1/apps/{app}/deployments", operation_id = "list_deployments", params(("app" = AppName, Path)), responses((status = 200, body = Vec<Deployment>)))]
 pub async fn deployments(State(context): State<Context>, Segment(app): Segment<AppName>) -> Result<Json<Vec<Deployment>>, Refusal> {
     Ok(Json(context.api.store.deployments(app).await?))
+}
+
+/// A deployment with its snapshot
+///
+/// The snapshot says where the values of its environment came from, never the values.
+#[utoipa::path(get, path = "/v1/apps/{app}/deployments/{deployment}", operation_id = "get_deployment", params(("app" = AppName, Path), ("deployment" = DeployId, Path)), responses((status = 200, body = DeploymentDetails)))]
+pub async fn deployment(
+    State(context): State<Context>,
+    Path((app, deployment)): Path<(String, String)>,
+) -> Result<Json<DeploymentDetails>, Refusal> {
+    let invalid = |error: InvalidName| Refusal::invalid("the address is not valid").detail(error.to_string());
+    let (app, id) = (app.parse().map_err(invalid)?, deployment.parse().map_err(invalid)?);
+    Ok(Json(context.api.store.deployment(app, id).await?))
 }
 
 /// Refuses names that were never deployed here.

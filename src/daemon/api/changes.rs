@@ -7,14 +7,16 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use zeroize::Zeroizing;
 
+use super::super::logins;
 use super::super::store::{NewDeployment, StoreError};
 use super::body::JsonBody;
 use super::parameters::{Segment, performer};
 use super::refusal::Refusal;
 use super::{Context, admission};
 use crate::crypto;
-use crate::names::AppName;
-use crate::wire::{Accepted, DeployRequest, EnvValue, RegistryLogin, RollbackRequest, StopRequest};
+use crate::names::{AppName, DeployId};
+use crate::secret::Secret;
+use crate::wire::{Accepted, AppSpec, Code, DeployRequest, EnvSource, EnvValue, Pin, RollbackRequest, StopRequest, routes};
 
 type Answer = Result<(StatusCode, Json<Accepted>), Refusal>;
 
@@ -30,21 +32,23 @@ pub async fn deploy(
     JsonBody(request): JsonBody<DeployRequest>,
 ) -> Answer {
     admission::check(&app, &request)?;
-    let DeployRequest { spec, env, performer: named, git_commit, login, image_of: _ } = request;
+    let DeployRequest { spec, env, performer: named, git_commit, login, image_of } = request;
+    refuse_missing(&context, &spec).await?;
     let identity = context.api.identity.clone();
     let sealed = tokio::task::spawn_blocking(move || {
-        let login = login.map(|login| seal_login(&identity, &login)).transpose()?;
+        let login = login.map(|login| logins::seal(&identity, &login)).transpose()?;
         seal(&identity, &env).map(|env| (env, login))
     });
     let (env, login) = sealed.await??;
-    let new = NewDeployment { spec, env, performer: named.or_else(|| performer(&headers)), git_commit, login };
+    let new = NewDeployment { spec, env, performer: named.or_else(|| performer(&headers)), git_commit, login, image_of };
     let store = context.api.store.clone();
     accept(&context, app, async move { store.accept_deploy(new).await }).await
 }
 
 /// Go back to an earlier deployment
 ///
-/// To the one in the body, else to the complete one before the current.
+/// To the one in the body, else to the complete one before the current whose image is kept. Values that were looked up
+/// anew take the place of those that the deployment had.
 #[utoipa::path(post, path = "/v1/apps/{app}/rollback", params(("app" = AppName, Path), ("x-haloy-performer" = Option<String>, Header, description = "Who asks, as a person would say it.")), request_body = Option<RollbackRequest>, responses((status = 202, body = Accepted)))]
 pub async fn rollback(
     State(context): State<Context>,
@@ -52,8 +56,14 @@ pub async fn rollback(
     headers: HeaderMap,
     JsonBody(request): JsonBody<RollbackRequest>,
 ) -> Answer {
-    let (store, name) = (context.api.store.clone(), app.clone());
-    accept(&context, app, async move { store.accept_rollback(name, request.deployment, performer(&headers)).await }).await
+    let RollbackRequest { deployment, env, tag } = request;
+    let (store, name, performer) = (context.api.store.clone(), app.clone(), performer(&headers));
+    if let Some(tag) = tag {
+        return accept(&context, app, async move { store.accept_tag(name, tag, performer).await }).await;
+    }
+    let to = store.rollback_target(app.clone(), deployment).await?;
+    let env = if env.is_empty() { None } else { Some(with_new_values(&context, &app, to, env).await?) };
+    accept(&context, app, async move { store.accept_rollback(name, to, env, performer).await }).await
 }
 
 /// Replace every container of an app by a new one of the same deployment
@@ -77,6 +87,44 @@ pub async fn start(State(context): State<Context>, Segment(app): Segment<AppName
     accept(&context, app, async move { store.accept_start(name).await }).await
 }
 
+/// What is said to be uploaded must be here.
+async fn refuse_missing(context: &Context, spec: &AppSpec) -> Result<(), Refusal> {
+    let Some(Pin::Uploaded(digest)) = &spec.pin else { return Ok(()) };
+    if context.api.registry.manifest_exists(&routes::repository(&spec.name), digest).await? {
+        return Ok(());
+    }
+    let title = format!("the image of `{}` ({}) was not uploaded to this server", spec.name, digest.short());
+    Err(Refusal::new(StatusCode::CONFLICT, Code::Conflict, title).hint("run `haloy deploy` again: it uploads what is missing"))
+}
+
+/// The environment of an earlier deployment, with values that were looked up anew, sealed.
+async fn with_new_values(context: &Context, app: &AppName, of: DeployId, values: Vec<EnvValue>) -> Result<Vec<u8>, Refusal> {
+    let spec = context.api.store.deployment(app.clone(), of).await?.spec;
+    let is_looked_up = |name: &str| spec.env.iter().any(|variable| variable.name == name && variable.source != EnvSource::Value);
+    if let Some(stranger) = values.iter().find(|value| !is_looked_up(&value.name)) {
+        return Err(Refusal::invalid(format!("`{}` is not a variable of deployment {of} that is looked up", stranger.name)));
+    }
+    let sealed = context.api.store.sealed_env(of).await?;
+    let identity = context.api.identity.clone();
+    let renewed = tokio::task::spawn_blocking(move || {
+        let plain = identity.open(&sealed)?;
+        let mut env: Vec<EnvValue> = pairs(&plain).into_iter().map(|(name, value)| EnvValue { name, value }).collect();
+        for EnvValue { name, value } in values {
+            match env.iter_mut().find(|known| known.name == name) {
+                Some(known) => known.value = value,
+                None => env.push(EnvValue { name, value }),
+            }
+        }
+        seal(&identity, &env)
+    });
+    Ok(renewed.await??)
+}
+
+/// What [`seal`] wrote. What is damaged is empty: the deployment brings its own error.
+fn pairs(plain: &[u8]) -> Vec<(String, Secret)> {
+    serde_json::from_slice(plain).unwrap_or_default()
+}
+
 /// Writes a change down and nudges the loop. Both happen even when the client leaves meanwhile:
 /// otherwise a change could be stored and lie there until the loop's next tick.
 async fn accept<F>(context: &Context, app: AppName, change: F) -> Answer
@@ -98,9 +146,4 @@ fn seal(identity: &crypto::Identity, env: &[EnvValue]) -> Result<Vec<u8>, crypto
     let pairs: Vec<(&str, &str)> = env.iter().map(|e| (e.name.as_str(), e.value.expose())).collect();
     let plain = Zeroizing::new(serde_json::to_vec(&pairs).expect("invariant: texts serialise"));
     identity.seal(&plain)
-}
-
-/// The login as JSON, sealed.
-pub fn seal_login(identity: &crypto::Identity, login: &RegistryLogin) -> Result<Vec<u8>, crypto::CryptoError> {
-    identity.seal(&Zeroizing::new(serde_json::to_vec(login).expect("invariant: our own types serialise")))
 }

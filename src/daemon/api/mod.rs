@@ -16,14 +16,17 @@ mod auth;
 mod body;
 mod builds;
 mod changes;
+mod disk;
 mod jobs;
 mod logs;
 mod openapi;
 mod parameters;
 mod refusal;
+mod registries;
 mod requests;
 mod serve;
 mod status;
+mod tags;
 #[cfg(test)]
 mod tests;
 
@@ -40,6 +43,7 @@ pub use auth::Tokens;
 pub use serve::{serve_tcp, serve_unix};
 
 use super::overview::Overview;
+use super::prune::Pruner;
 use super::registry::Registry;
 use super::store::Store;
 use crate::crypto;
@@ -61,6 +65,7 @@ pub struct Api {
     pub tokens: Arc<Tokens>,
     /// Served beside the API, in words of its own.
     pub registry: Registry,
+    pub pruner: Pruner,
     /// Turns for builds on the engine.
     pub builds: Semaphore,
     /// Where visitors come in: HTTP and HTTPS.
@@ -111,6 +116,8 @@ fn guarded() -> OpenApiRouter<Context> {
         .routes(routes!(apps::list))
         .routes(routes!(apps::show))
         .routes(routes!(apps::deployments))
+        .routes(routes!(apps::deployment))
+        .routes(routes!(tags::list))
         .routes(routes!(logs::stream))
         .routes(routes!(changes::deploy))
         .routes(routes!(changes::rollback))
@@ -118,6 +125,11 @@ fn guarded() -> OpenApiRouter<Context> {
         .routes(routes!(changes::stop))
         .routes(routes!(changes::start))
         .routes(routes!(builds::build))
+        .routes(routes!(disk::prune))
+        .routes(routes!(disk::room))
+        .routes(routes!(registries::list))
+        .routes(routes!(registries::login))
+        .routes(routes!(registries::logout))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::show))
         .routes(routes!(jobs::events))

@@ -68,7 +68,7 @@ fn describe_answers(operation: &mut Operation) {
     }
 }
 
-/// Our routes answer these two methods.
+/// Our routes answer these methods.
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [item.get.as_mut(), item.post.as_mut()].into_iter().flatten()
+    [item.get.as_mut(), item.post.as_mut(), item.delete.as_mut()].into_iter().flatten()
 }

@@ -56,7 +56,7 @@ impl Refusal {
     }
 
     /// A failure of ours: `title` for the client, the whole chain for the log.
-    fn internal(status: StatusCode, title: impl Into<String>, error: &(dyn std::error::Error + 'static)) -> Self {
+    pub fn internal(status: StatusCode, title: impl Into<String>, error: &(dyn std::error::Error + 'static)) -> Self {
         Self { internal: Some(error::chain(error)), ..Self::new(status, Code::Internal, title) }
     }
 
@@ -87,10 +87,12 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         let refused = |status, code| Self::new(status, code, error.to_string());
         let refusal = match &error {
-            StoreError::UnknownApp(_) | StoreError::UnknownJob(_) | StoreError::UnknownDeployment { .. } => {
+            StoreError::UnknownApp(_) | StoreError::UnknownJob(_) | StoreError::UnknownDeployment { .. } | StoreError::NoSuchTag { .. } => {
                 refused(StatusCode::NOT_FOUND, Code::NotFound)
             }
             StoreError::NothingToRollBackTo(_)
+            | StoreError::NoHistory(_)
+            | StoreError::ImageNotKept { .. }
             | StoreError::NeverDeployed(_)
             | StoreError::DomainTaken { .. }
             | StoreError::Protected(_) => refused(StatusCode::CONFLICT, Code::Conflict),

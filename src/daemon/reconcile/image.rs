@@ -34,13 +34,23 @@ pub struct OwnRegistry {
 /// An image that is on the engine.
 struct Found {
     image: Image,
-    /// The reference under which it was pulled just now, when the engine did not have it before.
-    pulled: Option<ImageRef>,
+    /// The reference that led to it.
+    reference: Option<ImageRef>,
+    /// It was pulled just now, and the engine did not have it before.
+    is_new: bool,
 }
 
 impl Found {
-    fn here(image: Image) -> Self {
-        Self { image, pulled: None }
+    fn by_id(image: Image) -> Self {
+        Self { image, reference: None, is_new: false }
+    }
+
+    fn here(image: Image, reference: &ImageRef) -> Self {
+        Self { image, reference: Some(reference.clone()), is_new: false }
+    }
+
+    fn pulled(image: Image, reference: ImageRef) -> Self {
+        Self { image, reference: Some(reference), is_new: true }
     }
 }
 
@@ -54,7 +64,7 @@ impl Executor {
             (None, Some(Pin::Pushed(digest))) => self.by_digest(release, digest, job).await?,
             (None, Some(Pin::Built(id))) => {
                 let gone = || StepError::BuiltGone { image: spec.image.clone(), id: id.clone() };
-                Found::here(self.look(id.as_str()).await?.ok_or_else(gone)?)
+                Found::by_id(self.look(id.as_str()).await?.ok_or_else(gone)?)
             }
             (None, None) => self.chosen_image(release, job).await?,
         };
@@ -72,7 +82,7 @@ impl Executor {
     /// where that still means the same.
     async fn same_image(&self, id: &str, release: &Release, job: Option<JobId>) -> Result<Found, StepError> {
         if let Some(image) = self.look(id).await? {
-            return Ok(Found::here(image));
+            return Ok(Found::by_id(image));
         }
         let spec = &release.spec;
         let gone = || StepError::ImageGone { image: spec.image.clone(), id: id.to_owned() };
@@ -84,7 +94,7 @@ impl Executor {
             (None, None) => self.pull(&spec.image, release, job).await,
         };
         match self.look(id).await? {
-            Some(image) => Ok(Found { image, pulled: Some(spec.image.clone()) }),
+            Some(image) => Ok(Found::pulled(image, spec.image.clone())),
             None => Err(pulled.err().unwrap_or_else(gone)),
         }
     }
@@ -94,13 +104,13 @@ impl Executor {
         let reference = format!("{}/{}@{digest}", self.registry.host, routes::repository(&spec.name));
         let reference: ImageRef = reference.parse().map_err(|_| StepError::NoImage(spec.image.clone()))?;
         if let Some(image) = self.look(reference.as_str()).await? {
-            return Ok(Found::here(image));
+            return Ok(Found::here(image, &reference));
         }
         self.note(job, "handing the uploaded image to the Docker Engine".to_owned()).await;
         let pulled = self.pull_with(&reference, Some(&self.registry.login), job).await;
         pulled.map_err(|source| StepError::Uploaded { image: spec.image.clone(), source })?;
         let image = self.look(reference.as_str()).await?.ok_or_else(|| StepError::NoImage(spec.image.clone()))?;
-        Ok(Found { image, pulled: Some(reference) })
+        Ok(Found::pulled(image, reference))
     }
 
     /// A content of the image's registry, whatever its tags mean by now.
@@ -109,11 +119,11 @@ impl Executor {
         let reference = format!("{}@{digest}", image.repository());
         let reference: ImageRef = reference.parse().map_err(|_| StepError::NoImage(image.clone()))?;
         if let Some(image) = self.look(reference.as_str()).await? {
-            return Ok(Found::here(image));
+            return Ok(Found::here(image, &reference));
         }
         self.pull(&reference, release, job).await?;
         let image = self.look(reference.as_str()).await?.ok_or_else(|| StepError::NoImage(image.clone()))?;
-        Ok(Found { image, pulled: Some(reference) })
+        Ok(Found::pulled(image, reference))
     }
 
     async fn chosen_image(&self, release: &Release, job: Option<JobId>) -> Result<Found, StepError> {
@@ -121,21 +131,21 @@ impl Executor {
         let reference = &spec.image;
         let here = self.look(reference.as_str()).await?;
         match (here, spec.pull_policy) {
-            (Some(image), PullPolicy::IfMissing | PullPolicy::Never) => Ok(Found::here(image)),
+            (Some(image), PullPolicy::IfMissing | PullPolicy::Never) => Ok(Found::here(image, reference)),
             (None, PullPolicy::Never) => Err(StepError::NotHere(reference.clone())),
             // Built on this server: no registry knows it.
-            (Some(image), PullPolicy::Always) if !image.pulled => Ok(Found::here(image)),
+            (Some(image), PullPolicy::Always) if !image.pulled => Ok(Found::here(image, reference)),
             (Some(image), PullPolicy::Always) => match self.pull(reference, release, job).await {
-                Ok(()) => Ok(Found::here(self.look(reference.as_str()).await?.unwrap_or(image))),
+                Ok(()) => Ok(Found::here(self.look(reference.as_str()).await?.unwrap_or(image), reference)),
                 Err(error) => {
                     self.note(job, format!("{}; using the image that is on the server", chain(&error))).await;
-                    Ok(Found::here(image))
+                    Ok(Found::here(image, reference))
                 }
             },
             (None, PullPolicy::Always | PullPolicy::IfMissing) => {
                 self.pull(reference, release, job).await?;
                 let image = self.look(reference.as_str()).await?.ok_or_else(|| StepError::NoImage(reference.clone()))?;
-                Ok(Found { image, pulled: Some(reference.clone()) })
+                Ok(Found::pulled(image, reference.clone()))
             }
         }
     }
@@ -149,10 +159,10 @@ impl Executor {
             app: app.clone(),
             image_id: found.image.id.clone(),
             tag: format!("haloy/{}:{}", routes::repository(app), release.id),
-            pulled: found.pulled.as_ref().map(ToString::to_string),
+            pulled: found.reference.as_ref().filter(|_| found.is_new).map(ToString::to_string),
         };
-        let tag = held.tag.clone();
-        self.store.hold_image(held).await.map_err(StepError::Store)?;
+        let (tag, found_as) = (held.tag.clone(), found.reference.as_ref().map(ToString::to_string));
+        self.store.hold_image(held, found_as).await.map_err(StepError::Store)?;
         self.docker.tag(&found.image.id, &tag).await.map_err(docker(format!("tag the image as `{tag}`")))
     }
 

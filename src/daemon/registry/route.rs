@@ -3,7 +3,7 @@
 //! The names of repositories have slashes, so a path is read from its end. Nothing is percent-decoded but the colon of
 //! a digest: no name needs it, and what is not decoded cannot hide anything.
 
-use axum::http::{Method, Uri};
+use axum::http::{Method, StatusCode, Uri};
 
 use super::error::Refused;
 use crate::names::Digest;
@@ -88,6 +88,7 @@ impl Route {
             [name @ .., "referrers", digest] if *method == Method::GET => {
                 Ok(Self::Referrers { repository: repository(name)?, subject: parse_digest(digest)? })
             }
+            _ if reads => Err(Refused::new(StatusCode::NOT_FOUND, "UNSUPPORTED", "this address is not part of OCI Distribution 1.1")),
             _ => Err(Refused::unsupported(format!("`{method}` of this address is not part of OCI Distribution 1.1"))),
         }
     }
@@ -134,7 +135,7 @@ impl Reference {
             return Ok(Self::Tag(text.to_owned()));
         }
         Err(Refused::new(
-            axum::http::StatusCode::NOT_FOUND,
+            StatusCode::NOT_FOUND,
             "MANIFEST_UNKNOWN",
             "this is no tag: 1 to 128 of letters, digits, `_`, `.` and `-`, beginning with a letter, a digit or `_`",
         ))
@@ -142,11 +143,7 @@ impl Reference {
 }
 
 pub fn unknown_upload() -> Refused {
-    Refused::new(
-        axum::http::StatusCode::NOT_FOUND,
-        "BLOB_UPLOAD_UNKNOWN",
-        "there is no such upload: it was finished, cancelled or too long idle",
-    )
+    Refused::new(StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN", "there is no such upload: it was finished, cancelled or too long idle")
 }
 
 pub fn parse_digest(text: &str) -> Result<Digest, Refused> {

@@ -5,9 +5,10 @@ use std::num::NonZeroU16;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
+use super::images::{history, is_kept};
 use super::{Store, StoreError, damaged, ids, jobs, query, to_json};
-use crate::names::{AppName, DeployId, Digest, Domain};
-use crate::wire::{Accepted, AppSpec, Deployment, DeploymentState, DomainSpec, JobKind};
+use crate::names::{self, AppName, DeployId, Digest, Domain};
+use crate::wire::{Accepted, AppSpec, Deployment, DeploymentDetails, DeploymentState, DomainSpec, History, JobKind};
 
 /// How many versions an app's history holds, and how many failures and repeats beside them.
 const HISTORY: u32 = 30;
@@ -21,6 +22,8 @@ pub struct NewDeployment {
     pub git_commit: Option<String>,
     /// How to log in to the image's registry, sealed.
     pub login: Option<Vec<u8>>,
+    /// The earlier deployment whose image runs in place of the spec's.
+    pub image_of: Option<DeployId>,
 }
 
 /// What is known once the image is on the engine.
@@ -50,9 +53,12 @@ pub struct Release {
 
 impl Store {
     /// Writes a deploy down and queues its job. Refused when a domain belongs to another app.
-    pub async fn accept_deploy(&self, new: NewDeployment) -> Result<Accepted, StoreError> {
+    pub async fn accept_deploy(&self, mut new: NewDeployment) -> Result<Accepted, StoreError> {
         self.write("accept the deployment", move |db| {
             refuse_taken_domains(db, &new.spec)?;
+            if let Some(earlier) = new.image_of {
+                take_image(db, earlier, &mut new)?;
+            }
             let id = next_id(db)?;
             let spec = to_json(&new.spec);
             db.execute(
@@ -61,6 +67,11 @@ impl Store {
                 params![id.number(), new.spec.name.as_str(), spec, new.env, now(), new.performer, new.git_commit, new.login],
             )
             .map_err(query("write the deployment"))?;
+            if let Some(earlier) = new.image_of {
+                let sql =
+                    "UPDATE deployments SET (image_id, digest) = (SELECT image_id, digest FROM deployments WHERE id = ?2) WHERE id = ?1";
+                db.execute(sql, params![id.number(), earlier.number()]).map_err(query("write the deployment"))?;
+            }
             jobs::queue(db, &new.spec.name, JobKind::Deploy, Some(id))
         })
         .await
@@ -78,21 +89,67 @@ impl Store {
         .await
     }
 
-    /// Queues a new deployment that repeats an earlier complete one: `to`, else the one before the current.
-    pub async fn accept_rollback(&self, app: AppName, to: Option<DeployId>, performer: Option<String>) -> Result<Accepted, StoreError> {
+    /// Queues a new deployment that repeats an earlier complete one; `env` takes the place of its sealed environment.
+    pub async fn accept_rollback(
+        &self,
+        app: AppName,
+        to: DeployId,
+        env: Option<Vec<u8>>,
+        performer: Option<String>,
+    ) -> Result<Accepted, StoreError> {
         self.write("accept the rollback", move |db| {
-            jobs::known_app(db, &app)?;
-            let current = serving(db, &app)?;
-            let to = match to {
-                Some(to) if is_complete(db, &app, to)? => to,
-                Some(deployment) => return Err(StoreError::UnknownDeployment { app, deployment }),
-                None => before(db, &app, current)?.ok_or(StoreError::NothingToRollBackTo(app.clone()))?,
-            };
+            check_target(db, &app, to)?;
             refuse_taken_domains(db, &spec_of(db, to)?)?;
             let id = repeat(db, to, performer.as_deref())?;
+            if let Some(env) = env {
+                db.execute("UPDATE deployments SET env = ?2 WHERE id = ?1", params![id.number(), env])
+                    .map_err(query("write the deployment"))?;
+            }
             jobs::queue(db, &app, JobKind::Rollback, Some(id))
         })
         .await
+    }
+
+    /// Where a rollback goes: `to` when it can be gone back to, else the version before the current one.
+    pub async fn rollback_target(&self, app: AppName, to: Option<DeployId>) -> Result<DeployId, StoreError> {
+        self.read(move |db| {
+            jobs::known_app(db, &app)?;
+            match to {
+                Some(to) => check_target(db, &app, to).map(|()| to),
+                None if history(db, &app)? == History::None => Err(StoreError::NoHistory(app)),
+                None => before(db, &app, serving(db, &app)?)?.ok_or(StoreError::NothingToRollBackTo(app)),
+            }
+        })
+        .await
+    }
+
+    /// Queues a new deployment of the current snapshot with another tag of its image, which the registry has.
+    pub async fn accept_tag(&self, app: AppName, tag: String, performer: Option<String>) -> Result<Accepted, StoreError> {
+        self.write("accept the rollback", move |db| {
+            jobs::known_app(db, &app)?;
+            let current = serving(db, &app)?.ok_or(StoreError::NeverDeployed(app.clone()))?;
+            let mut spec = spec_of(db, current)?;
+            match &spec.history {
+                History::Registry { pattern, .. } if names::fits(pattern, &tag) => {}
+                _ => return Err(StoreError::NoSuchTag { app, tag }),
+            }
+            spec.image = format!("{}:{tag}", spec.image.repository()).parse().map_err(damaged("image"))?;
+            spec.pin = None;
+            refuse_taken_domains(db, &spec)?;
+            let id = repeat(db, current, performer.as_deref())?;
+            let sql = "UPDATE deployments SET spec = ?2, image_id = NULL, digest = NULL, repeats = NULL, git_commit = NULL WHERE id = ?1";
+            db.execute(sql, params![id.number(), to_json(&spec)]).map_err(query("write the deployment"))?;
+            jobs::queue(db, &app, JobKind::Rollback, Some(id))
+        })
+        .await
+    }
+
+    /// One deployment with its snapshot.
+    pub async fn deployment(&self, app: AppName, id: DeployId) -> Result<DeploymentDetails, StoreError> {
+        let deployment = self.deployments(app.clone()).await?.into_iter().find(|deployment| deployment.id == id);
+        let deployment = deployment.ok_or(StoreError::UnknownDeployment { app, deployment: id })?;
+        let spec = self.read(move |db| spec_of(db, id)).await?;
+        Ok(DeploymentDetails { deployment, spec })
     }
 
     /// Notes what preparing found out. A second time it changes nothing.
@@ -139,7 +196,11 @@ impl Store {
                 )
                 .map_err(failed)?;
             let rows = statement.query_map([app.as_str()], HistoryRow::read).map_err(failed)?;
-            rows.map(|row| row.map_err(failed)?.into_deployment(current)).collect()
+            let read = |row: rusqlite::Result<HistoryRow>| {
+                let deployment = row.map_err(failed)?.into_deployment(current)?;
+                Ok(Deployment { image_kept: is_kept(db, &app, deployment.id)?, ..deployment })
+            };
+            rows.map(read).collect()
         })
         .await
     }
@@ -186,7 +247,7 @@ impl HistoryRow {
             performer: self.performer,
             git_commit: self.git_commit,
             repeats: self.repeats.map(DeployId::from_number),
-            image_kept: true,
+            image_kept: false,
             current: Some(id) == current,
         })
     }
@@ -256,6 +317,30 @@ pub(super) fn serving(db: &Connection, app: &AppName) -> Result<Option<DeployId>
     Ok(id.flatten().map(DeployId::from_number))
 }
 
+/// A deployment of today's configuration runs the image of an earlier one.
+fn take_image(db: &Connection, earlier: DeployId, new: &mut NewDeployment) -> Result<(), StoreError> {
+    check_target(db, &new.spec.name, earlier)?;
+    let AppSpec { image, pin, .. } = spec_of(db, earlier)?;
+    (new.spec.image, new.spec.pin) = (image, pin);
+    if new.login.is_none() {
+        let sql = "SELECT login FROM deployments WHERE id = ?1";
+        new.login = db.query_row(sql, [earlier.number()], |row| row.get(0)).map_err(query("read the login of a deployment"))?;
+    }
+    Ok(())
+}
+
+/// Refuses what cannot be gone back to: it never was complete, or its image is not kept.
+fn check_target(db: &Connection, app: &AppName, to: DeployId) -> Result<(), StoreError> {
+    jobs::known_app(db, app)?;
+    if !is_complete(db, app, to)? {
+        return Err(StoreError::UnknownDeployment { app: app.clone(), deployment: to });
+    }
+    if !is_kept(db, app, to)? {
+        return Err(StoreError::ImageNotKept { app: app.clone(), deployment: to });
+    }
+    Ok(())
+}
+
 fn is_complete(db: &Connection, app: &AppName, id: DeployId) -> Result<bool, StoreError> {
     db.query_row(
         "SELECT EXISTS (SELECT 1 FROM deployments WHERE id = ?1 AND app = ?2 AND state = 'complete')",
@@ -273,14 +358,15 @@ fn before(db: &Connection, app: &AppName, current: Option<DeployId>) -> Result<O
     let origin: Option<Option<u64>> =
         db.query_row("SELECT repeats FROM deployments WHERE id = ?1", [current.number()], |row| row.get(0)).optional().map_err(failed)?;
     let from = origin.flatten().unwrap_or(current.number());
-    let id: Option<u64> = db
-        .query_row(
-            "SELECT MAX(id) FROM deployments WHERE app = ?1 AND id < ?2 AND state = 'complete' AND repeats IS NULL",
-            params![app.as_str(), from],
-            |row| row.get(0),
-        )
-        .map_err(failed)?;
-    Ok(id.map(DeployId::from_number))
+    let sql = "SELECT id FROM deployments WHERE app = ?1 AND id < ?2 AND state = 'complete' AND repeats IS NULL ORDER BY id DESC";
+    let mut statement = db.prepare_cached(sql).map_err(failed)?;
+    for id in statement.query_map(params![app.as_str(), from], |row| row.get(0)).map_err(failed)? {
+        let id = DeployId::from_number(id.map_err(failed)?);
+        if is_kept(db, app, id)? {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
 }
 
 /// Ids are unique on the server, not just within an app: they name containers and images.
@@ -349,7 +435,7 @@ pub(super) fn spec_of(db: &Connection, id: DeployId) -> Result<AppSpec, StoreErr
     parse_spec(&text)
 }
 
-fn parse_spec(text: &str) -> Result<AppSpec, StoreError> {
+pub(super) fn parse_spec(text: &str) -> Result<AppSpec, StoreError> {
     serde_json::from_str(text).map_err(damaged("configuration snapshot"))
 }
 

@@ -12,6 +12,7 @@ mod ids;
 mod images;
 mod intents;
 mod jobs;
+mod registries;
 mod registry;
 mod schema;
 #[cfg(test)]
@@ -60,6 +61,12 @@ pub enum StoreError {
     UnknownDeployment { app: AppName, deployment: DeployId },
     #[error("app `{0}` has no earlier deployment to go back to")]
     NothingToRollBackTo(AppName),
+    #[error("app `{0}` keeps no history: `history.strategy` is `none`")]
+    NoHistory(AppName),
+    #[error("the image of deployment {deployment} of app `{app}` is not kept any more")]
+    ImageNotKept { app: AppName, deployment: DeployId },
+    #[error("app `{app}` cannot go to the tag `{tag}`: its history is not in the registry, or the tag is not one of its versions")]
+    NoSuchTag { app: AppName, tag: String },
     #[error("app `{0}` has never been deployed successfully")]
     NeverDeployed(AppName),
     #[error("domain `{domain}` already belongs to app `{app}`")]
@@ -84,6 +91,13 @@ impl Report for StoreError {
             Self::UnknownDeployment { .. } | Self::NothingToRollBackTo(_) => {
                 Some("run `haloy rollback-targets` to see what is there".to_owned())
             }
+            Self::NoHistory(_) => {
+                Some("write `history: {strategy: local, count: 5}` below `image:` in haloy.yaml and deploy again".to_owned())
+            }
+            Self::ImageNotKept { .. } => {
+                Some("`haloy rollback-targets` shows what is kept; `history.count` in haloy.yaml says how many".to_owned())
+            }
+            Self::NoSuchTag { .. } => Some("`haloy rollback-targets` shows the tags that there are".to_owned()),
             Self::NeverDeployed(_) => Some("run `haloy deploy`".to_owned()),
             Self::DomainTaken { app, .. } => {
                 Some(format!("remove the domain from `{app}` first, or run `haloy stop --remove-containers` for it"))

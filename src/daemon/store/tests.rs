@@ -15,7 +15,14 @@ fn app(name: &str) -> AppName {
 
 fn new(name: &str, image: &str, domain: &str) -> NewDeployment {
     let spec = serde_json::json!({ "name": name, "image": image, "replicas": 1, "domains": [{ "domain": domain }] });
-    NewDeployment { spec: serde_json::from_value(spec).expect("spec"), env: vec![1, 2], performer: None, git_commit: None, login: None }
+    NewDeployment {
+        spec: serde_json::from_value(spec).expect("spec"),
+        env: vec![1, 2],
+        performer: None,
+        git_commit: None,
+        login: None,
+        image_of: None,
+    }
 }
 
 fn failure(reason: &str) -> Failure {
@@ -27,6 +34,8 @@ async fn complete(store: &Store, name: &str, image: &str) -> DeployId {
     let accepted = store.accept_deploy(new(name, image, &format!("{name}.example.com"))).await.expect("accept");
     store.activate_jobs().await.expect("activate");
     let id = accepted.deployment.expect("deployment");
+    let prepared = Prepared { image_id: format!("sha256:{image}"), port: 8080.try_into().expect("port"), digest: None };
+    store.prepared(id, prepared).await.expect("prepared");
     store.promote(app(name), id, Some(accepted.job)).await.expect("promote");
     store.finish(app(name), accepted.job).await.expect("finish");
     id
@@ -122,7 +131,8 @@ async fn rollback_goes_back_one_version_and_then_another() {
     complete(&store, "shop", "shop:3").await;
 
     let back = async || {
-        let accepted = store.accept_rollback(app("shop"), None, None).await?;
+        let to = store.rollback_target(app("shop"), None).await?;
+        let accepted = store.accept_rollback(app("shop"), to, None, None).await?;
         store.activate_jobs().await?;
         let id = accepted.deployment.expect("deployment");
         let image = store.intents().await?.remove(0).rollout.expect("rollout").spec.image.to_string();
@@ -138,7 +148,7 @@ async fn rollback_goes_back_one_version_and_then_another() {
     store.activate_jobs().await.expect("activate");
     store.finish(app("shop"), restart.job).await.expect("finish");
     assert_eq!(store.deployments(app("shop")).await.expect("history")[0].repeats, Some(one), "a restart of a rollback repeats the origin");
-    let unknown = store.accept_rollback(app("shop"), Some(DeployId::from_number(20200101000000)), None).await;
+    let unknown = store.rollback_target(app("shop"), Some(DeployId::from_number(20200101000000))).await;
     assert!(matches!(unknown, Err(StoreError::UnknownDeployment { .. })));
 }
 
@@ -270,4 +280,85 @@ async fn a_protected_app_is_removed_only_by_those_who_say_so_twice() {
     assert!(matches!(stop(false, true, false).await, Err(StoreError::Protected(_))));
     stop(false, false, false).await.expect("stopping alone removes nothing");
     stop(true, true, true).await.expect("it was said twice");
+}
+
+fn held(deployment: DeployId, image: &str) -> HeldImage {
+    let tag = format!("haloy/shop:{deployment}");
+    HeldImage { deployment, app: app("shop"), image_id: format!("sha256:{image}"), tag, pulled: None }
+}
+
+#[tokio::test]
+async fn only_what_is_kept_can_be_gone_back_to() {
+    let (_dir, store) = store();
+    let mut versions = Vec::new();
+    for image in ["shop:1", "shop:2", "shop:3"] {
+        let id = complete(&store, "shop", image).await;
+        store.hold_image(held(id, image), None).await.expect("hold");
+        versions.push(id);
+    }
+    let kept = async || {
+        let history = store.deployments(app("shop")).await.expect("history");
+        history.into_iter().filter(|deployment| deployment.image_kept).map(|deployment| deployment.id).collect::<Vec<_>>()
+    };
+    assert_eq!(kept().await, [versions[2], versions[1], versions[0]]);
+    let (all, surplus) = store.held_images(Some(2)).await.expect("held");
+    assert_eq!((all.len(), surplus.into_iter().collect::<Vec<_>>()), (3, vec![versions[0]]));
+    store.release_image(versions[1]).await.expect("release");
+    assert_eq!(kept().await, [versions[2], versions[0]]);
+    assert_eq!(store.rollback_target(app("shop"), None).await.expect("target"), versions[0], "the newest that is kept");
+    let gone = store.rollback_target(app("shop"), Some(versions[1])).await;
+    assert!(matches!(gone, Err(StoreError::ImageNotKept { .. })));
+}
+
+#[tokio::test]
+async fn a_name_that_was_pulled_once_is_ours_until_the_last_one_goes() {
+    let (_dir, store) = store();
+    let (one, two) = (complete(&store, "shop", "shop:1").await, complete(&store, "shop", "shop:2").await);
+    let first = HeldImage { pulled: Some("nginx:1".to_owned()), ..held(one, "shop:1") };
+    store.hold_image(first, Some("nginx:1".to_owned())).await.expect("hold");
+    store.hold_image(held(two, "shop:2"), Some("nginx:1".to_owned())).await.expect("hold");
+    let (all, _) = store.held_images(None).await.expect("held");
+    assert_eq!(all.iter().map(|image| image.pulled.as_deref()).collect::<Vec<_>>(), [Some("nginx:1"); 2]);
+}
+
+#[tokio::test]
+async fn an_app_without_history_has_no_way_back() {
+    let (_dir, store) = store();
+    complete(&store, "shop", "shop:1").await;
+    let mut last = new("shop", "shop:2", "shop.example.com");
+    last.spec.history = crate::wire::History::None;
+    let accepted = store.accept_deploy(last).await.expect("accept");
+    store.activate_jobs().await.expect("activate");
+    store.promote(app("shop"), accepted.deployment.expect("deployment"), Some(accepted.job)).await.expect("promote");
+    assert!(matches!(store.rollback_target(app("shop"), None).await, Err(StoreError::NoHistory(_))));
+}
+
+#[tokio::test]
+async fn todays_configuration_runs_an_earlier_image() {
+    let (_dir, store) = store();
+    let one = complete(&store, "shop", "shop:1").await;
+    complete(&store, "shop", "shop:2").await;
+    let mut today = new("shop", "shop:3", "shop.example.com");
+    (today.spec.replicas, today.image_of) = (7, Some(one));
+    store.accept_deploy(today).await.expect("accept");
+    store.activate_jobs().await.expect("activate");
+    let rollout = store.intents().await.expect("intents").remove(0).rollout.expect("rollout");
+    assert_eq!((rollout.spec.image.as_str(), rollout.spec.replicas), ("shop:1", 7));
+    assert_eq!((rollout.image_id.as_deref(), rollout.repeats), (Some("sha256:shop:1"), false));
+}
+
+#[tokio::test]
+async fn a_tag_of_the_registry_is_a_version_when_it_fits() {
+    let (_dir, store) = store();
+    let mut new = new("shop", "ghcr.io/ada/shop:v2", "shop.example.com");
+    new.spec.history = crate::wire::History::Registry { count: 5, pattern: "v*".to_owned() };
+    let accepted = store.accept_deploy(new).await.expect("accept");
+    store.activate_jobs().await.expect("activate");
+    store.promote(app("shop"), accepted.deployment.expect("deployment"), Some(accepted.job)).await.expect("promote");
+    store.finish(app("shop"), accepted.job).await.expect("finish");
+    assert!(matches!(store.accept_tag(app("shop"), "latest".to_owned(), None).await, Err(StoreError::NoSuchTag { .. })));
+    store.accept_tag(app("shop"), "v1".to_owned(), None).await.expect("accept");
+    store.activate_jobs().await.expect("activate");
+    let rollout = store.intents().await.expect("intents").remove(0).rollout.expect("rollout");
+    assert_eq!((rollout.spec.image.as_str(), rollout.image_id, rollout.repeats), ("ghcr.io/ada/shop:v1", None, false));
 }

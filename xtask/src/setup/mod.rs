@@ -38,6 +38,10 @@ const NEEDS: &[Need] = &[
     Need { program: "nsenter", packages: &["util-linux"], purposes: &[Purpose::Test], for_own_engine: false },
     Need { program: "unshare", packages: &["util-linux"], purposes: &[Purpose::Test], for_own_engine: false },
     Need { program: "mount", packages: &["mount"], purposes: &[Purpose::Test], for_own_engine: false },
+    // Standard clients of registries, and a registry with logins.
+    Need { program: "skopeo", packages: &["skopeo"], purposes: &[Purpose::Test, Purpose::Bench], for_own_engine: false },
+    Need { program: "docker-registry", packages: &["docker-registry"], purposes: &[Purpose::Test, Purpose::Bench], for_own_engine: false },
+    Need { program: "htpasswd", packages: &["apache2-utils"], purposes: &[Purpose::Test], for_own_engine: false },
     Need { program: "haproxy", packages: &["haproxy"], purposes: &[Purpose::Bench], for_own_engine: false },
     Need { program: "nginx", packages: &["nginx-light"], purposes: &[Purpose::Bench], for_own_engine: false },
     Need { program: "wrk", packages: &["wrk"], purposes: &[Purpose::Bench], for_own_engine: false },
@@ -115,6 +119,9 @@ mod tests {
         assert_eq!(programs(&[Purpose::Demo], true, &[]), ["docker", "dockerd", "iptables"]);
         assert_eq!(programs(&[Purpose::Demo], true, &["docker", "iptables"]), ["dockerd"]);
         assert_eq!(programs(&[Purpose::Demo], false, &["docker"]), [""; 0]);
-        assert_eq!(programs(&[Purpose::Bench], false, &["docker", "nginx", "wrk", "openssl", "taskset"]), ["haproxy", "h2load"]);
+        assert_eq!(
+            programs(&[Purpose::Bench], false, &["docker", "nginx", "wrk", "openssl", "taskset", "skopeo"]),
+            ["docker-registry", "haproxy", "h2load"]
+        );
     }
 }

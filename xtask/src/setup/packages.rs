@@ -12,7 +12,7 @@ use crate::failure::{Attempt as _, Failure, Outcome};
 /// Debian asks this script before a package starts its service.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 /// Services that come with our packages and would sit on ports 80 and 443 after the next boot.
-const UNWANTED_SERVICES: &[&str] = &["haproxy", "nginx"];
+const UNWANTED_SERVICES: &[&str] = &["docker-registry", "haproxy", "nginx"];
 
 /// Installs what brings the missing programs, or says what to install.
 pub fn install(missing: &[&Need]) -> Outcome {

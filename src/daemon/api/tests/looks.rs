@@ -95,8 +95,8 @@ async fn what_is_not_there_is_said() {
     for path in ["/v1/apps/shop", "/v1/apps/shop/deployments", "/v1/apps/shop/logs", "/v1/jobs/9", "/v1/jobs/9/events"] {
         assert_eq!(server.get(path).await.problem(404).code, Code::NotFound, "{path}");
     }
-    let problem = server.get("/v2/apps").await.problem(404);
-    assert_eq!(problem.title, "there is no `/v2/apps` in this API");
+    let problem = server.get("/v0/apps").await.problem(404);
+    assert_eq!(problem.title, "there is no `/v0/apps` in this API");
     let wrong = server.post("/v1/apps", "").await;
     assert_eq!(wrong.problem(405).code, Code::InvalidRequest);
     assert_eq!(wrong.header("allow"), "GET,HEAD");

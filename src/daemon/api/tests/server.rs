@@ -23,8 +23,9 @@ use crate::crypto;
 use crate::daemon::api::serve::{Limits, Listener, serve};
 use crate::daemon::api::{Api, Tokens};
 use crate::daemon::overview::Overview;
+use crate::daemon::prune::Pruner;
 use crate::daemon::registry::Registry;
-use crate::daemon::store::Store;
+use crate::daemon::store::{Prepared, Store};
 use crate::docker::Docker;
 use crate::names::{AppName, DeployId};
 use crate::secret::Secret;
@@ -60,15 +61,18 @@ impl Server {
         let overview = Overview { engine: EngineStatus::Down, engine_version: None, platform: None, replicas: Default::default() };
         let overview = watch::channel(Arc::new(overview)).0;
         let (nudge, identity, stop) = (Arc::new(Notify::new()), crypto::Identity::generate(), CancellationToken::new());
+        let registry = Registry::open(store.clone(), dir.path().join("blobs"), Arc::new(|token| token == TOKEN)).expect("registry");
+        let docker = Docker::new(Some(docker_host), store.instance()).expect("docker");
         let api = Arc::new(Api {
-            docker: Docker::new(Some(docker_host), store.instance()).expect("docker"),
+            pruner: Pruner::new(store.clone(), docker.clone(), registry.clone(), dir.path().to_owned()),
+            docker,
             store: store.clone(),
             overview: overview.subscribe(),
             nudge: nudge.clone(),
             identity: identity.clone(),
             metrics: Arc::new(|| "haloy_up 1\n".to_owned()),
             in_flight: Arc::new(|container| if container.0 == "c1" { 7 } else { 0 }),
-            registry: Registry::open(store.clone(), dir.path().join("blobs"), Arc::new(|token| token == TOKEN)).expect("registry"),
+            registry,
             tokens: Arc::new(Tokens::new(dir.path())),
             builds: tokio::sync::Semaphore::new(1),
             http_port: Some(80),
@@ -122,6 +126,8 @@ impl Server {
     pub async fn complete(&self, name: &str, accepted: &Accepted) -> DeployId {
         let (app, id) = (app(name), accepted.deployment.expect("deployment"));
         self.store.activate_jobs().await.expect("activate");
+        let prepared = Prepared { image_id: format!("sha256:{name}"), port: 8080.try_into().expect("port"), digest: None };
+        self.store.prepared(id, prepared).await.expect("prepared");
         self.store.promote(app.clone(), id, Some(accepted.job)).await.expect("promote");
         self.store.finish(app, accepted.job).await.expect("finish");
         id

@@ -67,8 +67,14 @@ async fn what_a_deployment_runs_stays() {
     let image = server.image("shop", "1", &[b"layer"]).await;
     server.ask("DELETE", "/v2/shop/manifests/1", &[], Body::empty()).await.is(202);
     let spec = serde_json::json!({ "name": "shop", "image": "shop", "replicas": 1, "pin": { "uploaded": image } });
-    let new =
-        NewDeployment { spec: serde_json::from_value(spec).unwrap(), env: Vec::new(), performer: None, git_commit: None, login: None };
+    let new = NewDeployment {
+        spec: serde_json::from_value(spec).unwrap(),
+        env: Vec::new(),
+        performer: None,
+        git_commit: None,
+        login: None,
+        image_of: None,
+    };
     server.store.accept_deploy(new).await.unwrap();
     assert_eq!(collect(&server, false).await, [], "its job is open");
     assert!(server.registry.manifest_exists("shop", &image).await.unwrap());

@@ -1,5 +1,7 @@
 //! `server`: the servers that this user knows, each with its token.
 
+mod registry;
+
 use std::io::{self, IsTerminal as _, Read as _};
 use std::path::Path;
 use std::process::ExitCode;
@@ -23,7 +25,6 @@ use super::subject::Globals;
 
 /// Manage the servers that you deploy to
 #[derive(clap::Args)]
-#[command(args = super::hidden(&["config", "server"]))]
 pub struct Server {
     #[command(subcommand)]
     command: Command,
@@ -41,9 +42,11 @@ Examples:
     List(List),
     /// Forget a server and its token
     Delete(Delete),
+    Registry(registry::Registry),
 }
 
 #[derive(clap::Args)]
+#[command(args = super::hidden(&["config", "server"]))]
 struct Add {
     /// The server's domain, without https://; localhost for this machine
     #[arg(value_name = "HOST")]
@@ -60,6 +63,7 @@ struct Add {
 }
 
 #[derive(clap::Args)]
+#[command(args = super::hidden(&["config", "server"]))]
 struct List {
     /// Print one JSON value, a list of servers (never their tokens)
     #[arg(long)]
@@ -67,6 +71,7 @@ struct List {
 }
 
 #[derive(clap::Args)]
+#[command(args = super::hidden(&["config", "server"]))]
 struct Delete {
     /// The server's domain
     #[arg(value_name = "HOST")]
@@ -75,7 +80,11 @@ struct Delete {
 
 impl Server {
     pub fn wants_json(&self) -> bool {
-        matches!(&self.command, Command::List(list) if list.json)
+        match &self.command {
+            Command::List(list) => list.json,
+            Command::Registry(registry) => registry.wants_json(),
+            Command::Add(_) | Command::Delete(_) => false,
+        }
     }
 
     pub async fn run(self, globals: &Globals) -> Outcome {
@@ -83,6 +92,7 @@ impl Server {
             Command::Add(add) => add.run(globals).await,
             Command::List(list) => list.run(),
             Command::Delete(delete) => delete.run(globals),
+            Command::Registry(registry) => registry.run(globals).await,
         }
     }
 }
