@@ -151,6 +151,18 @@ fn hidden(names: &[&'static str]) -> Vec<Arg> {
     names.iter().map(arg).map(typed).collect()
 }
 
+/// The same two, shown again below a command that hides them.
+fn shown() -> Vec<Arg> {
+    let arg = |arg: Arg| {
+        let (name, help) = match arg.get_id().as_str() {
+            "config" => ("PATH", "Configuration file, or the directory that holds haloy.yaml [default: the current directory]"),
+            _ => ("SERVER", "Server to talk to; wins over the configuration's"),
+        };
+        arg.hide(false).value_name(name).help(help).display_order(LAST)
+    };
+    hidden(&["config", "server"]).into_iter().map(arg).collect()
+}
+
 /// The arguments of another program of this binary; `persona` has chosen it when its word came first.
 #[derive(clap::Args)]
 #[command(disable_help_flag = true, args = hidden(&["config", "server"]))]

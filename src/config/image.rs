@@ -6,7 +6,7 @@ use super::findings::Findings;
 use super::object::Object;
 use super::secrets::SecretProviders;
 use super::value::{self, SourcedValue};
-use crate::names::{AppName, ImageRef};
+use crate::names::{AppName, ImageRef, fits};
 use crate::wire::{History, PullPolicy};
 
 /// More of them nobody keeps.
@@ -98,7 +98,7 @@ fn read_parts(field: &Field<'_>, app: Option<&AppName>, providers: &SecretProvid
             .mistake(&field, "an image that is built has no digest before")
             .hint("write a tag, or leave `build` and `build_config` out");
     }
-    warn_of_mutable_tag(field, &reference, history.as_ref(), findings);
+    check_tag(field, &reference, history.as_ref(), findings);
     let registry = registry.map_or(Some(None), |registry| registry.map(Some))?;
     Some(Read { reference, pull_policy, history: history?, image: Image { build, registry } })
 }
@@ -248,14 +248,18 @@ fn read_history(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Histor
     })
 }
 
-/// With history in the registry an older version is found by its tag, and this one names no version.
-fn warn_of_mutable_tag(field: &Field<'_>, reference: &ImageRef, history: Option<&History>, findings: &mut Findings<'_>) {
-    let Some(tag) = reference.tag().filter(|tag| MUTABLE.contains(tag)) else { return };
-    if !matches!(history, Some(History::Registry { .. })) {
-        return;
-    }
+/// With history in the registry an older version is found by its tag: one that moves, or that is none of the
+/// versions, leads nowhere.
+fn check_tag(field: &Field<'_>, reference: &ImageRef, history: Option<&History>, findings: &mut Findings<'_>) {
+    let (Some(tag), Some(History::Registry { pattern, .. })) = (reference.tag(), history) else { return };
     let place = field.get("tag").or_else(|| field.get("repository")).unwrap_or_else(|| field.clone());
-    findings
-        .warning(&place, format!("the tag `{tag}` is moved to every new version: an older one cannot be found by it"))
-        .hint("give each version a tag of its own, like `v1.4.2`, or write `strategy: local` in `history`");
+    if MUTABLE.contains(&tag) {
+        findings
+            .mistake(&place, format!("the tag `{tag}` is moved to every new version: an older one cannot be found by it"))
+            .hint("give each version a tag of its own, like `v1.4.2`, or write `strategy: local` in `history`");
+    } else if !fits(pattern, tag) {
+        findings
+            .mistake(&place, format!("the tag `{tag}` is none of the versions that `history.pattern` describes: `{pattern}`"))
+            .hint("write a tag that fits, or another pattern");
+    }
 }

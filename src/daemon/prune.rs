@@ -62,20 +62,24 @@ impl Pruner {
 
     /// Prunes after each job and when the disk runs low, until `stop`.
     pub async fn run(self, stop: CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            // Given up wherever it is: what is half done is done the next time.
+            () = self.for_ever() => {}
+        }
+    }
+
+    async fn for_ever(&self) {
         let mut changes = self.0.store.changes();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = stop.cancelled() => return,
                 changed = changes.changed() => {
                     if changed.is_err() {
                         return;
                     }
-                    tokio::select! {
-                        () = stop.cancelled() => return,
-                        () = tokio::time::sleep(SETTLE) => {}
-                    }
+                    tokio::time::sleep(SETTLE).await;
                     changes.mark_unchanged();
                     self.by_itself(false).await;
                 }

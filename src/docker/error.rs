@@ -140,7 +140,18 @@ impl PullFailure {
             (PullFailure::RateLimited, &["toomanyrequests", "too many requests", "rate limit"]),
             (PullFailure::Platform, &["no matching manifest for", "no match for platform", "cannot be used on this platform"]),
             (PullFailure::NotFound, &["manifest unknown", "name unknown", "not found"]),
-            (PullFailure::Unauthorized, &["unauthorized", "denied", "no basic auth credentials", "authentication required", "forbidden"]),
+            (
+                PullFailure::Unauthorized,
+                // On loopback the engine tries again without TLS where TLS ended in a refusal, and tells of that.
+                &[
+                    "unauthorized",
+                    "denied",
+                    "no basic auth credentials",
+                    "authentication required",
+                    "forbidden",
+                    "client sent an http request to an https server",
+                ],
+            ),
             (PullFailure::Tls, &["x509", "tls:", "certificate", "http response to https client"]),
             (
                 PullFailure::Network,
@@ -325,6 +336,10 @@ mod tests {
         assert_eq!(read("Get \"https://r.example/v2/\": x509: certificate signed by unknown authority"), PullFailure::Tls);
         assert_eq!(read("http: server gave HTTP response to HTTPS client"), PullFailure::Tls);
         assert_eq!(read("net/http: TLS handshake timeout"), PullFailure::Network);
+        assert_eq!(
+            read("error parsing HTTP 400 response body: \"Client sent an HTTP request to an HTTPS server.\""),
+            PullFailure::Unauthorized
+        );
         assert_eq!(read("something new"), PullFailure::Other);
     }
 

@@ -112,12 +112,17 @@ pub struct Deployment {
     pub performer: Option<String>,
     pub git_commit: Option<String>,
     /// Its image is kept, so that it can be rolled back to.
-    #[serde(default)]
+    #[serde(default = "yes")]
     pub image_kept: bool,
     /// The earlier deployment whose snapshot this one repeats: after a rollback or a restart.
     pub repeats: Option<DeployId>,
     /// It serves now.
     pub current: bool,
+}
+
+/// Servers from before images were counted say nothing, and keep them.
+fn yes() -> bool {
+    true
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

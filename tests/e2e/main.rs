@@ -8,12 +8,17 @@ mod engine;
 mod haloyd;
 #[path = "../support/load.rs"]
 mod load;
+#[path = "../support/project.rs"]
+mod project;
+#[path = "../support/registry.rs"]
+mod registry;
 #[path = "../support/spec.rs"]
 mod spec;
 #[path = "../support/visitors.rs"]
 mod visitors;
 
 mod basics;
+mod building;
 mod changes;
 mod commands;
 mod engine_restart;
@@ -22,6 +27,7 @@ mod mishaps;
 mod naming;
 mod options;
 mod recovery;
+mod registries;
 mod release;
 mod secrets;
 mod strategies;

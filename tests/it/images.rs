@@ -1,50 +1,190 @@
-//! What a deploy says about images that it cannot get.
+//! What a deploy does about images on this machine, seen through a `docker` that notes how it is called.
 
-use crate::deploy::home;
-use crate::fake_api::{FakeApi, accepted};
-use crate::program::has;
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::json;
+
+use crate::fake_api::{Answer, FakeApi, TOKEN, accepted};
+use crate::program::{Home, Run, has};
 
 const DEPLOY: &str = "POST /v1/apps/shop/deploy";
+const ID: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+const DIGEST: &str = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
-#[test]
-fn an_image_that_must_be_built_is_refused_before_anything_changes() {
-    let api = FakeApi::start();
-    let home = home(&api, "");
+/// Says what the real one says in the same places; every call is a line of `calls`.
+const DOCKER: &str = r#"#!/bin/sh
+printf '%s\n' "$*" >> "$HOME/calls"
+case "$1 $2" in
+"version "*) echo linux/amd64 ;;
+"buildx version") test -e "$HOME/buildkit" ;;
+"build "*)
+    echo "Step 1/1 : FROM scratch"
+    env | grep -E '^(A|NPM_TOKEN|PASSED|KEY)=' | sort >> "$HOME/environment"
+    test ! -e "$HOME/broken" || { echo "COPY failed: no such file" >&2; exit 1; }
+    while [ $# -gt 0 ]; do if [ "$1" = --iidfile ]; then printf 'ID' > "$2"; fi; shift; done ;;
+"image tag") ;;
+"image push")
+    cp "$DOCKER_CONFIG/config.json" "$HOME/pushed-with"
+    test ! -e "$HOME/denied" || { echo "denied: requested access to the resource is denied" >&2; exit 1; }
+    echo "v1: digest: DIGEST size: 528" ;;
+*) echo "unexpected: $*" >&2; exit 64 ;;
+esac
+"#;
+
+/// A home with a `docker` of its own, a Dockerfile and a configuration.
+fn home(api: &FakeApi, config: &str) -> Home {
+    let home = Home::new();
+    let docker = home.write("bin/docker", &DOCKER.replace("ID'", &format!("{ID}'")).replace("DIGEST", DIGEST));
+    std::fs::set_permissions(&docker, std::fs::Permissions::from_mode(0o755)).expect("executable");
     home.write("Dockerfile", "FROM scratch\n");
-    home.write("haloy.yaml", &format!("name: shop\nserver: {}\npre_deploy: ['touch before']\n", api.address));
-    let expected = "error: the image of `shop` must be built, and this release of haloy cannot build yet\n\n\
-                    hint: build it on the server with `docker build -t shop:latest .` and write \
-                    `image: {repository: shop, tag: latest, build: false, pull_policy: never}`\n";
-    let error = home.haloy(&["deploy"]).fails(2);
-    assert!(error.ends_with(expected), "{error}");
-    assert!(api.received_on(DEPLOY).is_empty() && !home.path().join("before").exists());
-    home.write(
-        "haloy.yaml",
-        &format!("name: shop\nserver: {}\nimage: {{repository: shop, tag: latest, build: false, pull_policy: never}}\n", api.address),
-    );
+    home.write("haloy.yaml", &format!("name: shop\nserver: {}\n{config}", api.address));
+    home.haloy(&["server", "add", &api.address, TOKEN]).ok();
+    api.on("GET /v1/version", [Answer::Json(200, json!({ "version": "1", "api": 1, "docker": null, "platform": "linux/amd64" }))]);
     api.on(DEPLOY, [accepted(7, 0)]);
-    home.haloy(&["deploy", "--detach"]).ok();
-    let spec = &api.received_on(DEPLOY)[0].body["spec"];
-    assert_eq!((&spec["image"], &spec["pull_policy"]), (&"shop:latest".into(), &"never".into()), "the hint is right");
+    home
+}
+
+fn haloy(home: &Home, words: &[&str]) -> Run {
+    let path = format!("{}:/usr/bin:/bin", home.path().join("bin").display());
+    crate::program::run(home.command(crate::program::binary()).args(words).env("PATH", path).env("PASSED", "through"))
+}
+
+/// The calls of `docker build`, their temporary file left out.
+fn builds(home: &Home) -> Vec<String> {
+    let calls = std::fs::read_to_string(home.path().join("calls")).unwrap_or_default();
+    let builds = calls.lines().filter(|line| line.starts_with("build "));
+    builds
+        .map(|line| {
+            let (before, after) = line.split_once("--iidfile ").expect("an id file");
+            format!("{before}{}", after.split_once(' ').expect("a context").1)
+        })
+        .collect()
 }
 
 #[test]
-fn a_registry_login_that_is_not_used_is_told() {
+fn every_key_of_a_build_has_its_argument_and_no_value_is_one() {
     let api = FakeApi::start();
-    api.on(DEPLOY, [accepted(7, 0)]);
-    let home = home(&api, "");
-    let image = "repository: ghcr.io/ada/shop\n  tag: v2\n  registry:\n    username: {value: ada}\n    password: {value: hunter2}\n";
-    let file = |more: &str| format!("name: shop\nserver: {}\nimage:\n  {image}{more}", api.address);
-    home.write("haloy.yaml", &file(""));
-    let said = home.haloy(&["deploy", "--detach"]).stderr;
+    let config = "image:\n  repository: shop\n  tag: v1\n  build_config:\n    context: app\n    dockerfile: Web\n    platform: linux/arm64\n    \
+        target: final\n    cache_from: [type=local]\n    cache_to: [type=inline]\n    ssh: [default]\n    flags: [--no-cache]\n    \
+        args:\n      - {name: A, value: one}\n      - {name: NPM_TOKEN, from: {secret: 'command:vault:key'}}\n      - PASSED\n\
+        env:\n  - {name: KEY, value: hunter3, build_arg: true}\n\
+        secret_providers:\n  command:\n    vault: {run: [./vault.sh]}\n";
+    let home = home(&api, config);
+    home.write("app/Web", "FROM scratch\nARG A\n");
+    let vault = home.write("vault.sh", "#!/bin/sh\necho '{\"key\": \"hunter2\"}'\n");
+    std::fs::set_permissions(&vault, std::fs::Permissions::from_mode(0o755)).expect("executable");
+    assert_eq!(haloy(&home, &["build"]).ok(), format!("shop:v1 {ID}\n"));
+    let args = "--build-arg A --build-arg NPM_TOKEN --build-arg PASSED --build-arg KEY";
+    let expected = |args: &str| {
+        format!(
+            "build --tag shop:v1 --file app/Web --platform linux/arm64 --target final --cache-from type=local --cache-to type=inline \
+             --ssh default {args} --no-cache app"
+        )
+    };
+    assert_eq!(builds(&home), [expected(args)]);
+    assert_eq!(home.read("environment"), "A=one\nKEY=hunter3\nNPM_TOKEN=hunter2\nPASSED=through\n");
+
+    // BuildKit mounts secrets; only what the Dockerfile declares is an argument as well, and that is told.
+    home.write("buildkit", "");
+    haloy(&home, &["build"]).ok();
+    let mounted = "--build-arg A --secret id=NPM_TOKEN,env=NPM_TOKEN --build-arg PASSED --build-arg KEY";
+    assert_eq!(builds(&home)[1], expected(mounted));
+    home.write("app/Web", "FROM scratch\nARG NPM_TOKEN\n");
+    let told = haloy(&home, &["build"]);
+    has(&told.stderr, &["warning: the Dockerfile declares `NPM_TOKEN` with `ARG`", "hint: ", "--mount=type=secret,id=NPM_TOKEN"]);
+    assert!(builds(&home)[2].contains("--secret id=NPM_TOKEN,env=NPM_TOKEN --build-arg NPM_TOKEN"));
+    let said = format!("{}{}{}", told.stdout, told.stderr, home.read("calls"));
+    assert!(!said.contains("hunter"), "{said}");
+}
+
+#[test]
+fn what_is_missing_is_told_with_all_places_before_anything_is_asked() {
+    let api = FakeApi::start();
+    let home = home(&api, "pre_deploy: ['touch before']\nimage:\n  build_config: {context: app, dockerfile: Web}\n");
+    let refused = haloy(&home, &["deploy"]).fails(2);
+    has(&refused, &["error: the build context `app` of `shop` is not a directory", "app`", "hint: `context` is relative"]);
+    home.write("app/x", "");
+    let refused = haloy(&home, &["deploy"]).fails(2);
+    let place = |name: &str| home.path().join(name).display().to_string();
     has(
-        &said,
-        &[
-            "warning: `image.registry` is not used by this release: the server pulls `ghcr.io/ada/shop:v2` without a login\n",
-            "hint: run `docker login ghcr.io` and `docker pull ghcr.io/ada/shop:v2` on the server",
-        ],
+        &refused,
+        &["error: there is no Dockerfile for `shop`: looked for", &place("Web"), " and ", &place("app/Web"), "hint: write a Dockerfile"],
     );
-    assert!(!said.contains("hunter2"));
-    home.write("haloy.yaml", &file("  pull_policy: never\n"));
-    assert!(!home.haloy(&["deploy", "--detach"]).stderr.contains("registry"));
+    assert!(api.received_on(DEPLOY).is_empty() && !home.path().join("before").exists());
+}
+
+#[test]
+fn a_build_that_fails_shows_its_step_and_deploys_nothing() {
+    let api = FakeApi::start();
+    let home = home(&api, "");
+    home.write("broken", "");
+    for quiet in [&["deploy"][..], &["deploy", "--no-logs"]] {
+        let failed = haloy(&home, quiet).fails(1);
+        has(&failed, &["error: the build of `shop` failed with exit code 1", "COPY failed: no such file", "hint: nothing was deployed"]);
+    }
+    let json = haloy(&home, &["deploy", "--json"]).json();
+    assert!(json["error"].as_str().is_some_and(|error| error.contains("COPY failed")), "{json}");
+    assert!(api.received_on(DEPLOY).is_empty());
+}
+
+#[test]
+fn without_docker_the_way_round_it_is_told() {
+    let api = FakeApi::start();
+    let home = home(&api, "");
+    let run = crate::program::run(home.command(crate::program::binary()).args(["deploy"]).env("PATH", "/nonexistent"));
+    has(&run.fails(1), &["error: there is no `docker` on this machine to build `shop` with", "hint: install Docker", "on: server"]);
+}
+
+#[test]
+fn targets_with_equal_builds_share_one_and_others_do_not() {
+    let api = FakeApi::start();
+    api.on("POST /v1/apps/eu/deploy", [accepted(7, 0)]).on("POST /v1/apps/us/deploy", [accepted(8, 0)]);
+    let registry = "registry: {username: {value: ada}, password: {from: {env: PASSED}}}";
+    let root = format!("image:\n  repository: ghcr.io/ada/shop\n  tag: v1\n  {registry}\n  build_config: {{}}\n");
+    let home = home(&api, "");
+    let file = |us: &str| format!("server: {}\n{root}targets:\n  eu: {{}}\n  us: {us}\n", api.address);
+    home.write("haloy.yaml", &file("{}"));
+    haloy(&home, &["deploy", "--all", "--detach"]).ok();
+    assert_eq!(builds(&home).len(), 1, "one build");
+    let pushes = || home.read("calls").lines().filter(|line| line.starts_with("image push")).count();
+    assert_eq!(pushes(), 1, "and one push");
+    for app in ["eu", "us"] {
+        let sent = &api.received_on(&format!("POST /v1/apps/{app}/deploy"))[0].body;
+        assert_eq!(sent["spec"]["pin"], json!({ "pushed": DIGEST }));
+        assert_eq!(sent["login"], json!({ "server": "ghcr.io", "username": "ada", "password": "through" }));
+    }
+    home.write("haloy.yaml", &file("{image: {build_config: {args: [{name: A, value: two}]}}}"));
+    haloy(&home, &["deploy", "--all", "--detach"]).ok();
+    assert_eq!(builds(&home).len(), 3, "another argument is another build");
+}
+
+#[test]
+fn a_push_uses_the_login_of_the_file_and_says_why_it_failed() {
+    let api = FakeApi::start();
+    let image = "image:\n  repository: ghcr.io/ada/shop\n  tag: v1\n  registry: {username: {value: ada}, password: {value: hunter2}}\n  build: true\n";
+    let home = home(&api, image);
+    home.write(".docker/config.json", r#"{"auths":{"ghcr.io":{"auth":"other"}},"currentContext":"default"}"#);
+    let run = haloy(&home, &["deploy", "--detach"]);
+    assert!(!format!("{}{}", run.stderr, home.read("calls")).contains("hunter2"));
+    run.ok();
+    let config: serde_json::Value = serde_json::from_str(&home.read("pushed-with")).expect("JSON");
+    assert_eq!(config, json!({ "auths": { "ghcr.io": { "auth": "YWRhOmh1bnRlcjI=" } }, "currentContext": "default" }));
+    home.write("denied", "");
+    let failed = haloy(&home, &["deploy"]).fails(1);
+    has(&failed, &["error: could not push `ghcr.io/ada/shop:v1`: denied:", "hint: check `username` and `password` of `image.registry`"]);
+}
+
+#[test]
+fn the_login_of_an_image_that_exists_goes_with_the_deploy() {
+    let api = FakeApi::start();
+    let registry = "registry: {username: {value: ada}, password: {from: {env: SHOP_TOKEN}}}";
+    let home = home(&api, &format!("image:\n  repository: ghcr.io/ada/shop\n  tag: v2\n  {registry}\n"));
+    has(&haloy(&home, &["deploy", "--detach"]).fails(2), &["the environment variable `SHOP_TOKEN` is empty or not set"]);
+    home.write(".env", "SHOP_TOKEN=hunter2\n");
+    let run = haloy(&home, &["deploy", "--detach"]);
+    assert!(!run.stderr.contains("hunter2"));
+    run.ok();
+    let sent = &api.received_on(DEPLOY)[0].body;
+    assert_eq!(sent["login"], json!({ "server": "ghcr.io", "username": "ada", "password": "hunter2" }));
+    assert_eq!((&sent["spec"]["pin"], sent["spec"].to_string().contains("hunter2")), (&json!(null), false));
 }

@@ -386,15 +386,24 @@ fn sweep() {
     }
 }
 
-/// Takes away the names under which a daemon held images, and what it pulled from its own registry.
+/// Takes away the names under which a daemon held images, and the images that were built for its test alone.
 fn remove_images_of(docker_host: Option<&str>, folder: &Path) {
     let Ok(database) = rusqlite::Connection::open(folder.join("data").join("db").join("haloy.db")) else { return };
-    let sql = "SELECT tag FROM images UNION SELECT pulled FROM images WHERE pulled LIKE '127.0.0.1:%'";
-    let Ok(mut statement) = database.prepare(sql) else { return };
-    let names: Vec<String> = statement.query_map([], |row| row.get(0)).into_iter().flatten().flatten().collect();
+    let list = |sql: &str| -> Vec<String> {
+        let Ok(mut statement) = database.prepare(sql) else { return Vec::new() };
+        let rows = statement.query_map([], |row| row.get(0));
+        rows.into_iter().flatten().flatten().collect()
+    };
+    let names = list("SELECT tag FROM images UNION SELECT pulled FROM images WHERE pulled LIKE '127.0.0.1:%'");
     if !names.is_empty() {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         docker(docker_host, &[&["image", "rm"], names.as_slice()].concat());
+    }
+    for id in list("SELECT DISTINCT image_id FROM images") {
+        let tags = docker(docker_host, &["image", "inspect", "--format", "{{.RepoTags}}", &id]);
+        if tags.status.success() && !String::from_utf8_lossy(&tags.stdout).contains("haloy-test-app:") {
+            docker(docker_host, &["image", "rm", "--force", &id]);
+        }
     }
 }
 

@@ -24,7 +24,7 @@ pub fn find(image: &str, build: &Build, folder: &Path) -> Result<Place, ImageErr
         return Ok(Place { context: context.to_owned(), dockerfile });
     }
     if !folder.join(context).is_dir() {
-        let path = folder.join(context);
+        let path = whole(&folder.join(context));
         return Err(ImageError::NoContext { image: image.to_owned(), context: context.to_owned(), path });
     }
     let candidates = match &build.dockerfile {
@@ -34,11 +34,16 @@ pub fn find(image: &str, build: &Build, folder: &Path) -> Result<Place, ImageErr
     match candidates.iter().find(|candidate| folder.join(candidate).is_file()) {
         Some(found) => Ok(Place { context: context.to_owned(), dockerfile: Some(found.clone()) }),
         None => {
-            let mut tried: Vec<PathBuf> = candidates.iter().map(|candidate| folder.join(candidate).components().collect()).collect();
+            let mut tried: Vec<PathBuf> = candidates.iter().map(|candidate| whole(&folder.join(candidate))).collect();
             tried.dedup();
             Err(ImageError::NoDockerfile { image: image.to_owned(), tried })
         }
     }
+}
+
+/// As people find it, from wherever they look.
+fn whole(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// The names of `ARG` instructions, in any stage. A file that cannot be read declares none.

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::build::Builder;
 use super::docker::Docker;
+use super::dockerfile;
 use super::error::ImageError;
 use super::recipe::{Recipe, RecipeError};
 use super::upload::{self, Destination};
@@ -72,6 +73,11 @@ pub async fn provide(provider: &Provider<'_>, wanted: &[Wanted<'_>]) -> Result<P
 impl Provider<'_> {
     /// Every build that there is, with the targets that share it. What cannot be built is found before anything is.
     async fn builds(&self, wanted: &[Wanted<'_>]) -> Result<Vec<(Recipe, Vec<usize>)>, ClientError> {
+        for one in wanted {
+            if let Some(build) = &one.target.image.build {
+                dockerfile::find(one.target.spec.image.as_str(), build, self.folder)?;
+            }
+        }
         let mut builds: Vec<(Recipe, Vec<usize>)> = Vec::new();
         let mut platforms: BTreeMap<String, Option<String>> = BTreeMap::new();
         for (index, one) in wanted.iter().enumerate() {

@@ -112,7 +112,7 @@ impl Init {
         };
         let path = folder.join(self.format.file_name());
         create(&path, &draft.text(self.format)).map_err(|source| failed(&path, source))?;
-        let next = next(&folder, &path, draft.server.as_deref(), globals);
+        let next = next(&folder, &path, found.has_dockerfile, draft.server.as_deref(), globals);
         if self.json {
             let name = draft.name.to_string();
             let sources = found.facts.iter().map(|fact| fact.file).collect();
@@ -155,8 +155,8 @@ fn failed(path: &Path, source: io::Error) -> InitError {
     if source.kind() == io::ErrorKind::AlreadyExists { InitError::Exists { path } } else { InitError::Write { path, source } }
 }
 
-/// What to do before the app can be deployed, in this order: a line for people, then two commands.
-fn next(folder: &Path, file: &Path, server: Option<&str>, globals: &Globals) -> Vec<String> {
+/// What to do before the app can be deployed, in this order: a line for people where something is missing, then two commands.
+fn next(folder: &Path, file: &Path, has_dockerfile: bool, server: Option<&str>, globals: &Globals) -> Vec<String> {
     let program = &globals.program;
     let place = if folder.as_os_str().is_empty() { String::new() } else { format!(" {}", folder.display()) };
     let known = Servers::load(&paths::client_config()).is_ok_and(|servers| match server {
@@ -169,8 +169,9 @@ fn next(folder: &Path, file: &Path, server: Option<&str>, globals: &Globals) -> 
         None => format!("{program} server add HOST --token-stdin"),
     };
     // No image is ever written by us: which one would be a guess.
-    let image = format!("write `image:` into {}: this release runs images that exist and cannot build yet", file.display());
-    vec![image, first, format!("{program} deploy{place}")]
+    let image = || format!("write a Dockerfile, or `image:` into {}", file.display());
+    let image = (!has_dockerfile).then(image);
+    image.into_iter().chain([first, format!("{program} deploy{place}")]).collect()
 }
 
 fn show(found: &Found, path: &Path, next: &[String], globals: &Globals) {

@@ -114,9 +114,9 @@ impl Draft {
 
     fn about_image(&self) -> &'static str {
         if self.has_dockerfile {
-            "The image: one that exists. This release cannot build one from the Dockerfile here yet."
+            "The image: built from the Dockerfile here; or one that exists, which is then pulled."
         } else {
-            "The image: one that exists. This release cannot build one from a Dockerfile yet."
+            "The image: built from a Dockerfile beside this file; or one that exists, which is then pulled."
         }
     }
 

@@ -25,6 +25,7 @@ use super::subject::Globals;
 
 /// Manage the servers that you deploy to
 #[derive(clap::Args)]
+#[command(args = super::hidden(&["config", "server"]))]
 pub struct Server {
     #[command(subcommand)]
     command: Command,
@@ -46,7 +47,6 @@ Examples:
 }
 
 #[derive(clap::Args)]
-#[command(args = super::hidden(&["config", "server"]))]
 struct Add {
     /// The server's domain, without https://; localhost for this machine
     #[arg(value_name = "HOST")]
@@ -63,7 +63,6 @@ struct Add {
 }
 
 #[derive(clap::Args)]
-#[command(args = super::hidden(&["config", "server"]))]
 struct List {
     /// Print one JSON value, a list of servers (never their tokens)
     #[arg(long)]
@@ -71,7 +70,6 @@ struct List {
 }
 
 #[derive(clap::Args)]
-#[command(args = super::hidden(&["config", "server"]))]
 struct Delete {
     /// The server's domain
     #[arg(value_name = "HOST")]

@@ -16,6 +16,7 @@ use crate::wire::{RegistryLogin, StoredLogin, routes};
 
 /// Manage the logins that a server pulls private images with
 #[derive(clap::Args)]
+#[command(args = crate::client::shown())]
 pub struct Registry {
     #[command(subcommand)]
     command: Command,

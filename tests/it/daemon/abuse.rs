@@ -114,7 +114,7 @@ fn routes_and_methods() {
         "/",
         "/v1",
         "/v1/",
-        "/v2/apps",
+        "/v0/apps",
         "/v1/apps/",
         "/v1/apps/shop/nonsense",
         "/v1/jobs/1/x",
