@@ -31,6 +31,11 @@ pub fn repository(app: &AppName) -> String {
     app.as_str().split(['.', '_', '-']).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
 }
 
+/// What the server's engine calls the newest image that it built for an app, until a deployment takes it over.
+pub fn built(app: &AppName) -> String {
+    format!("haloy/{}:built", repository(app))
+}
+
 /// A login that the server keeps.
 pub fn registry(server: &str) -> String {
     format!("{REGISTRIES}/{server}")

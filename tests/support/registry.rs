@@ -92,6 +92,11 @@ impl Registry {
 impl Drop for Registry {
     fn drop(&mut self) {
         self.stop();
+        // What was pushed from here has a name of this registry on the engine here.
+        let format = "{{.Repository}}@{{.Digest}}";
+        let listed = Command::new("docker").args(["image", "ls", "--digests", "--format", format, &format!("{}/*", self.host)]).output();
+        let names = listed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+        let _ = Command::new("docker").args(["image", "rm"]).args(names.lines()).output();
         let _ = fs::remove_dir_all(&self.folder);
         let _ = fs::remove_dir_all(Path::new(CERTIFICATES).join(&self.host));
     }

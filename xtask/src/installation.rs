@@ -192,12 +192,17 @@ fn remove_containers(app: &str) {
 
 /// Takes away the names under which the daemon held an app's images.
 fn remove_images(app: &str) {
-    let format = "{{.Repository}}:{{.Tag}}";
-    let Ok(tags) = command::output(Command::new("docker").args(["image", "ls", "--format", format, &format!("haloy/{app}")])) else {
-        return;
+    let list = |name: &str, format: &str| {
+        let listed = command::output(Command::new("docker").args(["image", "ls", "--format", format, name])).unwrap_or_default();
+        listed.lines().map(str::to_owned).collect::<Vec<_>>()
     };
-    if !tags.is_empty() {
-        command::succeeds(Command::new("docker").args(["image", "rm"]).args(tags.lines()));
+    let tags = list(&format!("haloy/{app}"), "{{.Repository}}:{{.Tag}}");
+    let built = list(&format!("127.0.0.1:*/{app}"), "{{.ID}}");
+    for (force, names) in [(false, tags), (true, built)] {
+        if !names.is_empty() {
+            let force: &[&str] = if force { &["--force"] } else { &[] };
+            command::succeeds(Command::new("docker").args(["image", "rm"]).args(force).args(names));
+        }
     }
 }
 

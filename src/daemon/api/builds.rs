@@ -68,7 +68,7 @@ fn spec(wanted: BuildRequest) -> Result<BuildSpec, Refusal> {
         return Err(refused("args").detail("a name has letters, digits and `_`"));
     }
     let args = args.into_iter().map(|arg| (arg.name, arg.value)).collect();
-    Ok(BuildSpec { tag: format!("haloy/{}:built", routes::repository(&app)), dockerfile, platform, target, args })
+    Ok(BuildSpec { tag: routes::built(&app), dockerfile, platform, target, args })
 }
 
 async fn run(api: std::sync::Arc<Api>, spec: BuildSpec, context: Body, say: mpsc::UnboundedSender<BuildEvent>) {

@@ -14,7 +14,7 @@ use crate::daemon::logins;
 use crate::daemon::store::{HeldImage, Prepared, Release};
 use crate::docker::{Image, Login, PullProgress};
 use crate::error::chain;
-use crate::names::{Digest, ImageRef};
+use crate::names::{AppName, Digest, ImageRef};
 use crate::wire::{AppSpec, JobId, Pin, PullPolicy, routes};
 
 /// The port of an app that names none and whose image EXPOSEs none.
@@ -163,7 +163,17 @@ impl Executor {
         };
         let (tag, found_as) = (held.tag.clone(), found.reference.as_ref().map(ToString::to_string));
         self.store.hold_image(held, found_as).await.map_err(StepError::Store)?;
-        self.docker.tag(&found.image.id, &tag).await.map_err(docker(format!("tag the image as `{tag}`")))
+        self.docker.tag(&found.image.id, &tag).await.map_err(docker(format!("tag the image as `{tag}`")))?;
+        if matches!(release.spec.pin, Some(Pin::Built(_))) { self.take_over_build(app, &found.image.id).await } else { Ok(()) }
+    }
+
+    /// The name that a build on this server gave has done its work, unless it means a newer build by now.
+    async fn take_over_build(&self, app: &AppName, id: &str) -> Result<(), StepError> {
+        let built = routes::built(app);
+        if self.look(&built).await?.is_some_and(|image| image.id == id) {
+            self.docker.remove_reference(&built).await.map_err(docker(format!("remove the name `{built}`")))?;
+        }
+        Ok(())
     }
 
     async fn look(&self, image: &str) -> Result<Option<Image>, StepError> {
