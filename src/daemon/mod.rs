@@ -127,6 +127,7 @@ async fn control(booted: Booted) -> ExitCode {
         docker: booted.docker.clone(),
         store: booted.store.clone(),
         identity: booted.identity.clone(),
+        pruner: pruner.clone(),
         registry: OwnRegistry { login: Login { server: host.clone(), username: Secret::new(username), password }, host },
     };
     let publisher = Publisher::new(Arc::clone(&booted.proxy), booted.certificates, booted.snapshot_file, booted.snapshot);

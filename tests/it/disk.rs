@@ -132,6 +132,45 @@ fn changes_are_refused_traffic_flows_and_space_mends_it() {
     small.haloyd.stops();
 }
 
+/// The disk has room for a part of the content; 512 MiB of it are everything else's.
+#[test]
+fn an_upload_that_fills_the_disk_is_refused_and_leaves_room() {
+    let site = Site::new();
+    fs::create_dir_all(site.data()).expect("create");
+    let token = site.token();
+    let data = site.data().display().to_string();
+    let haloyd = Haloyd::start(&mut site.haloyd_after(&format!("mount -t tmpfs -o size=560m tmpfs '{data}'")));
+    let ask = |method: &str, path: &str, body: &str| haloyd.ask(method, path, Some(&token), body);
+    let begun = ask("POST", "/v2/shop/blobs/uploads/", "");
+    let location = |answer: &crate::site::Answer| {
+        let line = answer.head.lines().find_map(|line| line.strip_prefix("location: ")).expect("a location");
+        line.to_owned()
+    };
+    let path = location(&begun);
+    let piece = "x".repeat(8 << 20);
+    let refused = (0..20).map(|_| ask("PATCH", &path, &piece)).find(|answer| answer.status != 202).expect("no room at some time");
+    assert_eq!(refused.status, 507, "{refused:?}");
+    let message = refused.json()["errors"][0]["message"].as_str().unwrap_or_default().to_owned();
+    has(&message, &["no room", "haloy prune"]);
+    // What arrived counts; the session can be cancelled, and then there is room again.
+    let status = ask("GET", &path, "");
+    assert_eq!(status.status, 204, "{status:?}");
+    assert_eq!(ask("DELETE", &path, "").status, 204);
+    let uploads = PathBuf::from(format!("/proc/{}/root{data}/blobs/uploads", haloyd.pid()));
+    assert_eq!(fs::read_dir(uploads).expect("list").count(), 0);
+    let path = location(&ask("POST", "/v2/shop/blobs/uploads/", ""));
+    assert_eq!(ask("PATCH", &path, &piece).status, 202);
+    assert_eq!(ask("DELETE", &path, "").status, 204);
+
+    let room = ask("POST", "/v1/room", r#"{"bytes": 1000000000}"#);
+    assert_eq!(room.status, 507, "{room:?}");
+    let problem = room.json();
+    has(problem["title"].as_str().unwrap_or_default(), &["no room on the server", "1.5 GB are needed", "MB are free"]);
+    assert_eq!((&problem["code"], problem["hint"].is_string()), (&"no_room".into(), true));
+    assert_eq!(ask("POST", "/v1/room", r#"{"bytes": 1000000}"#).status, 200);
+    haloyd.stops();
+}
+
 #[test]
 fn a_daemon_that_starts_on_a_full_disk_says_so() {
     let site = Site::new();

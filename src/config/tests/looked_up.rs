@@ -192,14 +192,6 @@ fn keys_that_do_nothing_are_warned_of_where_they_are_written() {
             "image: {repository: ghcr.io/b, registry: {server: other.example, username: a, password: b}}\n",
             vec!["the image is not of this registry but of `ghcr.io`: nobody logs in to `other.example`"],
         ),
-        (
-            "image: {repository: b, tag: main, history: {strategy: registry, pattern: v*}}\n",
-            vec!["the tag `main` is moved to every new version: an older one cannot be found by it"],
-        ),
-        (
-            "image: {repository: b, history: {strategy: registry, pattern: v*}}\n",
-            vec!["the tag `latest` is moved to every new version: an older one cannot be found by it"],
-        ),
         ("image: b:1\nhealth_check: {none: true, retries: 2}\n", vec!["`retries` does nothing with `none: true`"]),
         ("image: b:1\nlogging: {driver: jurnald}\n", vec!["`jurnald` is not a logging driver that every engine has"]),
         (

@@ -6,7 +6,9 @@ use super::observe::release_of;
 use super::plan::Step;
 use super::release_command::ReleaseFailure;
 use crate::crypto::{CryptoError, Identity};
+use crate::daemon::disk;
 use crate::daemon::logins::LoginError;
+use crate::daemon::prune::{NoRoom, Pruner};
 use crate::daemon::store::{AppIntent, Release, Store, StoreError};
 use crate::docker::{Container, ContainerId, Docker, DockerError, Owner};
 use crate::error::Report;
@@ -37,6 +39,8 @@ pub enum StepError {
     Uploaded { image: ImageRef, source: DockerError },
     #[error("the image `{image}` that was built on this server ({}) is gone", id.short())]
     BuiltGone { image: ImageRef, id: Digest },
+    #[error("there is no room to pull the image `{image}`: {} are needed on the disk of `{}`, {} are free", disk::size(no_room.disk.needed), no_room.disk.path.display(), disk::size(no_room.disk.free))]
+    NoRoom { image: ImageRef, no_room: Box<NoRoom> },
     #[error("could not look for a login to the image's registry")]
     Login(#[source] LoginError),
     #[error("the image that this deployment ran is gone: `{image}` is another one now, not {id}")]
@@ -62,6 +66,7 @@ impl Report for StepError {
             Self::Uploaded { source, .. } => source.hint(),
             Self::BuiltGone { .. } => Some("run `haloy deploy` again: it builds the image anew".to_owned()),
             Self::Login(source) => source.hint(),
+            Self::NoRoom { .. } => Some("make room with `haloy prune`, or see `docker system df` on the server".to_owned()),
             Self::NoImage(image) => Some(format!("build or load `{image}` on the server, or name an image that a registry has")),
             Self::ImageGone { .. } => Some("run `haloy rollback-targets` and choose a deployment whose image is still there".to_owned()),
             Self::NotHere(image) => {
@@ -86,7 +91,7 @@ impl StepError {
     pub fn is_permanent(&self) -> bool {
         match self {
             Self::Docker { source, .. } | Self::Pull { source, .. } | Self::Uploaded { source, .. } => source.is_permanent(),
-            Self::BuiltGone { .. } | Self::Login(_) => true,
+            Self::BuiltGone { .. } | Self::Login(_) | Self::NoRoom { .. } => true,
             Self::Env(_) | Self::DamagedEnv(_) | Self::NoImage(_) | Self::ImageGone { .. } | Self::NotHere(_) | Self::Release(_) => true,
             Self::Store(_) => false,
         }
@@ -100,6 +105,7 @@ pub struct Executor {
     pub store: Store,
     pub identity: Identity,
     pub registry: OwnRegistry,
+    pub pruner: Pruner,
 }
 
 /// One step with the values that it works on, taken from the pass that planned it.

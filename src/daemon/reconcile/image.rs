@@ -106,6 +106,8 @@ impl Executor {
         if let Some(image) = self.look(reference.as_str()).await? {
             return Ok(Found::here(image, &reference));
         }
+        self.make_room(&spec.image, self.store.image_size(routes::repository(&spec.name), digest.clone()).await.map_err(StepError::Store)?)
+            .await?;
         self.note(job, "handing the uploaded image to the Docker Engine".to_owned()).await;
         let pulled = self.pull_with(&reference, Some(&self.registry.login), job).await;
         pulled.map_err(|source| StepError::Uploaded { image: spec.image.clone(), source })?;
@@ -184,12 +186,20 @@ impl Executor {
     async fn pull(&self, image: &ImageRef, release: &Release, job: Option<JobId>) -> Result<(), StepError> {
         let own = self.store.sealed_login(release.id).await.map_err(StepError::Store)?;
         let login = logins::for_image(&self.store, &self.identity, image, own).await.map_err(StepError::Login)?;
+        // How large it is, only its registry knows.
+        self.make_room(image, 0).await?;
         self.note(job, format!("pulling `{image}`")).await;
         self.pull_with(image, login.as_ref(), job).await.map_err(|source| StepError::Pull {
             image: image.clone(),
             with_login: login.map(|login| login.server),
             source,
         })
+    }
+
+    /// Before the engine writes so many bytes.
+    async fn make_room(&self, image: &ImageRef, bytes: u64) -> Result<(), StepError> {
+        let made = self.pruner.make_room(0, bytes).await;
+        made.map(|_| ()).map_err(|no_room| StepError::NoRoom { image: image.clone(), no_room: Box::new(no_room) })
     }
 
     async fn pull_with(&self, image: &ImageRef, login: Option<&Login>, job: Option<JobId>) -> Result<(), crate::docker::DockerError> {

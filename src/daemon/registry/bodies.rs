@@ -13,6 +13,10 @@ const PIECE: usize = 512 * 1024;
 /// A body that brings nothing for so long is given up; the upload stays.
 const SILENCE: Duration = Duration::from_secs(60);
 
+/// So many pieces of a refused body are still read, and so long each is waited for.
+const DECENT: usize = 32;
+const HASTE: Duration = Duration::from_secs(2);
+
 /// Why a body ended early.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Broken {
@@ -57,6 +61,18 @@ impl Pieces {
             }
         }
         Ok((!gathered.is_empty()).then(|| gathered.freeze()))
+    }
+}
+
+impl Pieces {
+    /// Throws the rest away as far as that is decent: a client that is still writing would find its connection reset in
+    /// place of the answer.
+    pub async fn discard(&mut self) {
+        for _ in 0..DECENT {
+            if !matches!(tokio::time::timeout(HASTE, self.next()).await, Ok(Ok(Some(_)))) {
+                return;
+            }
+        }
     }
 }
 

@@ -221,7 +221,10 @@ impl Work {
     async fn append(&self, upload: Upload, body: &mut Pieces) -> Result<(Upload, Result<(), Refused>), Refused> {
         let expected = match self.expected(&upload) {
             Ok(expected) => expected,
-            Err(refused) => return Ok((upload, Err(refused))),
+            Err(refused) => {
+                body.discard().await;
+                return Ok((upload, Err(refused)));
+            }
         };
         let mut first = match body.next().await {
             Ok(Some(first)) => Some(first),
@@ -254,6 +257,9 @@ impl Work {
                 break Err(refusal(&error));
             }
         };
+        if took.is_err() {
+            body.discard().await;
+        }
         let (upload, took) = blocking(upload, move |upload| {
             let took = took.and_then(|()| upload.end().map_err(|error| refusal(&error)));
             if took.is_err()

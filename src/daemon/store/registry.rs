@@ -130,6 +130,16 @@ impl Store {
         .await
     }
 
+    /// Bytes of all that a manifest names, unpacked where it lies compressed here.
+    pub async fn image_size(&self, repository: String, digest: Digest) -> Result<u64, StoreError> {
+        self.read(move |db| {
+            let sql = "SELECT COALESCE(SUM(b.size), 0) FROM manifest_parts p JOIN blobs b ON b.digest = p.part
+                       WHERE p.repository = ?1 AND p.manifest = ?2";
+            db.query_row(sql, params![repository, digest.as_str()], |row| row.get(0)).map_err(query("add an image up"))
+        })
+        .await
+    }
+
     /// What a tag means.
     pub async fn tagged(&self, repository: String, tag: String) -> Result<Option<Digest>, StoreError> {
         self.read(move |db| {
