@@ -33,4 +33,5 @@ mod secrets;
 mod strategies;
 mod targets;
 mod together;
+mod transfer;
 mod volumes;
