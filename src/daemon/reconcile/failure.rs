@@ -6,7 +6,8 @@ use futures_util::StreamExt as _;
 
 use super::checks::{self, Way};
 use super::execute::StepError;
-use super::plan::Cause;
+use super::observe;
+use super::plan::{Cause, launch_timeout};
 use crate::daemon::store::Release;
 use crate::docker::{Container, ContainerId, ContainerPhase, Docker, LogQuery};
 use crate::error::{Report as _, chain};
@@ -24,8 +25,8 @@ pub async fn diagnose(
     probe: Option<ProbeReport>,
 ) -> Failure {
     let Some(container) = container else {
-        let reason = format!("not every replica could be started within {} s", release.spec.deploy_timeout);
-        return Failure { reason, hint: None, container: None };
+        let hint = Some("see whether the server is overloaded: `docker stats` and `uptime` there".to_owned());
+        return Failure { reason: not_started(release), hint, container: None };
     };
     let report = report(docker, container, probe).await;
     Failure { reason: reason(cause, release, container, &report), hint: hint(&report, release, container), container: Some(report) }
@@ -65,6 +66,10 @@ pub async fn log_tail(docker: &Docker, id: &ContainerId) -> Vec<String> {
     tokio::time::timeout(std::time::Duration::from_secs(5), lines.collect()).await.unwrap_or_default()
 }
 
+fn not_started(release: &Release) -> String {
+    format!("the engine did not start every replica within {} s", launch_timeout(observe::seconds(release.spec.deploy_timeout)) / 1000)
+}
+
 fn reason(cause: &Cause, release: &Release, container: &Container, report: &ContainerReport) -> String {
     let slot = container.owner.slot;
     match (cause, report.exit_code) {
@@ -75,6 +80,7 @@ fn reason(cause: &Cause, release: &Release, container: &Container, report: &Cont
             format!("replica {slot} was not running after {} s: it ended with exit code {code}", release.spec.deploy_timeout)
         }
         (Cause::Stuck(_), _) => format!("the container of replica {slot} cannot be stopped or removed"),
+        (Cause::TimedOut(_), None) if container.phase == ContainerPhase::Created => not_started(release),
         (Cause::TimedOut(_), None) => format!("replica {slot} did not become healthy within {} s", release.spec.deploy_timeout),
     }
 }

@@ -24,6 +24,7 @@ pub struct Memory {
     /// When each container was first seen in it.
     entered_at: BTreeMap<ContainerId, Millis>,
     free_since: BTreeMap<DeployId, Millis>,
+    started_since: BTreeMap<DeployId, Millis>,
     /// Which start of each container was seen last: another start is another life.
     lives: BTreeMap<ContainerId, Option<Timestamp>>,
     /// In the table because of an earlier life.
@@ -43,8 +44,11 @@ impl Memory {
         self.entered_at = inside.iter().map(|c| (c.id.clone(), entered(c))).collect();
         self.lives = containers.iter().map(|c| (c.id.clone(), c.started_at)).collect();
 
-        let free = intents.iter().filter_map(|i| i.rollout.as_ref()).filter(|r| is_free(r, containers));
-        self.free_since = free.map(|r| (r.id, self.free_since.get(&r.id).copied().unwrap_or(now))).collect();
+        let rollouts = || intents.iter().filter_map(|i| i.rollout.as_ref());
+        let since = |known: &BTreeMap<DeployId, Millis>, r: &Release| (r.id, known.get(&r.id).copied().unwrap_or(now));
+        self.free_since = rollouts().filter(|r| is_free(r, containers)).map(|r| since(&self.free_since, r)).collect();
+        let started = rollouts().filter(|r| self.started_since.contains_key(&r.id) || is_started(r, containers));
+        self.started_since = started.map(|r| since(&self.started_since, r)).collect();
         let jobs = intents.iter().filter_map(|i| i.job);
         self.job_since = jobs.map(|j| (j.id, self.job_since.get(&j.id).copied().unwrap_or(now))).collect();
     }
@@ -62,6 +66,12 @@ fn is_free(rollout: &Release, containers: &[Container]) -> bool {
     rollout.prepared.is_some() && !waits
 }
 
+/// The engine has started each replica of the rollout.
+fn is_started(rollout: &Release, containers: &[Container]) -> bool {
+    let started = |c: &&Container| c.owner.deployment == rollout.id && c.phase != ContainerPhase::Created;
+    containers.iter().filter(started).count() >= usize::from(rollout.spec.replicas)
+}
+
 /// The planner's view of what is wanted.
 pub fn intent(app: &AppIntent, memory: &Memory, now: Millis) -> Intent {
     let wanted = |release: &Release| Wanted {
@@ -70,6 +80,7 @@ pub fn intent(app: &AppIntent, memory: &Memory, now: Millis) -> Intent {
         replace: release.spec.deployment_strategy == Strategy::Replace,
         prepared: release.prepared.is_some(),
         free_since: memory.free_since.get(&release.id).copied(),
+        started_since: memory.started_since.get(&release.id).copied(),
         min_ready: seconds(release.spec.min_ready_seconds),
         deploy_timeout: seconds(release.spec.deploy_timeout),
         drain_timeout: seconds(release.spec.drain_timeout),
@@ -82,7 +93,7 @@ pub fn intent(app: &AppIntent, memory: &Memory, now: Millis) -> Intent {
     }
 }
 
-fn seconds(seconds: u32) -> Millis {
+pub fn seconds(seconds: u32) -> Millis {
     Millis::from(seconds) * 1000
 }
 

@@ -28,6 +28,9 @@ pub const SETTLE: Millis = 1_000;
 /// How often a container may crash during its rollout.
 pub const CRASHES: u32 = 3;
 
+/// The engine may always take this long to start the containers of a rollout.
+const LAUNCH: Millis = 30_000;
+
 /// For what is left of an app of which no deployment is known any more.
 const DRAIN: Millis = 30_000;
 
@@ -61,6 +64,8 @@ pub struct Wanted {
     pub prepared: bool,
     /// Since when nothing keeps its containers from being started; this process's view.
     pub free_since: Option<Millis>,
+    /// Since when each of its replicas has been started, whatever became of it; this process's view.
+    pub started_since: Option<Millis>,
     pub min_ready: Millis,
     pub deploy_timeout: Millis,
     pub drain_timeout: Millis,
@@ -321,7 +326,7 @@ impl View<'_> {
                 None => Verdict::Working(Phase::Preparing),
             },
             (JobKind::Start, None, Some(keep)) if self.is_complete(keep) => Verdict::Done,
-            (JobKind::Start, None, Some(keep)) => self.judge(keep, Some(since)),
+            (JobKind::Start, None, Some(keep)) => self.judge(keep, Some(since + keep.deploy_timeout)),
             _ => self.wait_for_the_leaving(kind),
         }
     }
@@ -342,14 +347,14 @@ impl View<'_> {
         let in_the_way = |c: &&Seen| c.deployment != rollout.id && c.state.is_up() && self.is_stuck(c);
         match self.seen.iter().find(in_the_way).filter(|_| rollout.free_since.is_none()) {
             Some(c) => Verdict::Fail(Cause::Stuck(c.id.clone())),
-            None => self.judge(rollout, rollout.free_since),
+            None => self.judge(rollout, rollout.deadline()),
         }
     }
 
     /// Whether an incomplete deployment may go on, and in which phase it is.
-    fn judge(&self, wanted: &Wanted, since: Option<Millis>) -> Verdict {
-        let Some(since) = since else { return Verdict::Working(Phase::Starting) };
-        if self.now.saturating_sub(since) > wanted.deploy_timeout {
+    fn judge(&self, wanted: &Wanted, deadline: Option<Millis>) -> Verdict {
+        let Some(deadline) = deadline else { return Verdict::Working(Phase::Starting) };
+        if self.now > deadline {
             let late = self.members(wanted).find(|c| !self.is_ready(c, wanted));
             return Verdict::Fail(Cause::TimedOut(late.map(|c| c.id.clone())));
         }
@@ -390,7 +395,7 @@ impl View<'_> {
     fn wake_at(&self, verdict: &Verdict) -> Option<Millis> {
         let drains = self.seen.iter().filter_map(|c| self.drain_wake(c));
         let deadline = match (verdict, self.rollout(), self.intent.job) {
-            (Verdict::Working(_), Some(rollout), _) => rollout.free_since.map(|at| at + rollout.deploy_timeout + 1),
+            (Verdict::Working(_), Some(rollout), _) => rollout.deadline().map(|at| at + 1),
             (Verdict::Working(_), None, Some((JobKind::Start, since))) => self.keep().map(|keep| since + keep.deploy_timeout + 1),
             _ => None,
         };
@@ -418,6 +423,20 @@ impl View<'_> {
         let poll = (out_for / 10).clamp(DRAIN_POLL, SLOW_DRAIN_POLL);
         Some(self.now + if over { STUCK } else { poll })
     }
+}
+
+impl Wanted {
+    /// When a rollout has failed. The app's time begins when the engine has done its part: a busy server is not the
+    /// app's fault.
+    fn deadline(&self) -> Option<Millis> {
+        let free = self.free_since?;
+        Some(self.started_since.map_or(free + launch_timeout(self.deploy_timeout), |at| at + self.deploy_timeout))
+    }
+}
+
+/// How long the engine may take to start the containers of an app.
+pub fn launch_timeout(deploy_timeout: Millis) -> Millis {
+    deploy_timeout.max(LAUNCH)
 }
 
 impl Cause {

@@ -230,6 +230,7 @@ impl World {
             replace: self.dice.one_in(3),
             prepared: false,
             free_since: None,
+            started_since: None,
             min_ready: if self.dice.one_in(3) { 2_000 } else { 0 },
             deploy_timeout: DEADLINE,
             drain_timeout: DRAIN,
@@ -288,7 +289,7 @@ impl World {
         self.reborn.clear();
         let now = self.now;
         if let Some(rollout) = &mut self.intent.rollout {
-            rollout.free_since = None;
+            (rollout.free_since, rollout.started_since) = (None, None);
         }
         if let Some((_, since)) = self.intent.job.as_mut() {
             *since = now;
@@ -391,6 +392,10 @@ impl World {
         let old_runs = self.containers.iter().any(|c| c.deployment != rollout.id && matches!(c.state, State::Running | State::Restarting));
         let free = rollout.prepared && !(rollout.replace && old_runs);
         rollout.free_since = if free { rollout.free_since.or(Some(self.now)) } else { None };
+        let started = self.containers.iter().filter(|c| c.deployment == rollout.id && c.state != State::Created).count();
+        if started >= usize::from(rollout.replicas) {
+            rollout.started_since.get_or_insert(self.now);
+        }
     }
 
     fn observe(&mut self) -> Vec<Seen> {

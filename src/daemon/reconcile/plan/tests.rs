@@ -25,6 +25,11 @@ fn read_intent(text: &str) -> Intent {
             "replace" => intent.rollout.as_mut().or(intent.serving.as_mut()).expect("a deployment first").replace = true,
             "unprepared" => intent.rollout.as_mut().expect("a rollout first").prepared = false,
             "late" => intent.rollout.as_mut().expect("a rollout first").free_since = Some(NOW - 60_001),
+            "started_late" => {
+                let rollout = intent.rollout.as_mut().expect("a rollout first");
+                (rollout.free_since, rollout.started_since) = (Some(NOW - 90_000), Some(NOW - 60_000));
+            }
+            "hasty" => intent.rollout.as_mut().expect("a rollout first").deploy_timeout = 2_000,
             "waits" => intent.rollout.as_mut().expect("a rollout first").free_since = None,
             "min_ready" => intent.rollout.as_mut().expect("a rollout first").min_ready = 5_000,
             "stopped" => intent.run = RunState::Stopped,
@@ -47,6 +52,7 @@ fn wanted(text: &str) -> Wanted {
         replace: false,
         prepared: true,
         free_since: Some(NOW - 100),
+        started_since: None,
         min_ready: 0,
         deploy_timeout: 60_000,
         drain_timeout: 30_000,
@@ -158,6 +164,10 @@ fn a_rollout_that_crashes_or_is_late_fails_and_the_old_version_stays() {
     check("serving 1x1 rollout 2x1 job=deploy", &["1/1 passing in", "2/1 restarting restarts=2"], "[1/1] [] starting");
     check("serving 1x1 rollout 2x1 late job=deploy", &["1/1 passing in", "2/1"], "[1/1] [] fail: 2/1 is late");
     check("rollout 2x1 late job=deploy", &[], "[] [] fail: nobody is late");
+    // Its time is counted from when the engine has started it, and the engine's own is never shorter than half a minute.
+    check("rollout 2x1 started_late job=deploy", &["2/1"], "[] [] checking");
+    check("rollout 2x1 hasty started_late job=deploy", &["2/1"], "[] [] fail: 2/1 is late");
+    check("rollout 2x1 hasty job=deploy", &["2/1 created"], "[] [start 2/1] starting");
     check("serving 1x1", &["1/1 passing in", "2/1 running"], "[1/1] [retire 2/1] idle");
 }
 
