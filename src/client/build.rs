@@ -2,13 +2,15 @@
 
 use std::process::ExitCode;
 
+use crate::config::BuildsOn;
 use crate::term;
 
 use super::Outcome;
+use super::error::ClientError;
 use super::image::{self, Provider, Wanted};
 use super::interruption::Interruption;
 use super::output::Output;
-use super::project::Project;
+use super::project::{Chosen, Project};
 use super::subject::{Globals, Subject};
 use super::targets::{self, Purpose, Selection};
 
@@ -36,12 +38,14 @@ impl Build {
         project.warn();
         project.fetch_build_secrets(globals).await?;
         let built = project.targets.iter().filter(|chosen| chosen.target.image.build.is_some());
-        let built: Vec<_> =
-            built.map(|chosen| Ok((chosen, Subject::of(&project, chosen, globals)?))).collect::<Result<_, super::ClientError>>()?;
-        let wanted: Vec<_> = built
-            .iter()
-            .map(|(chosen, subject)| Wanted { target: &chosen.target, environment: &chosen.environment, api: &subject.api, login: None })
-            .collect();
+        let built: Vec<_> = built.map(|chosen| Ok((chosen, builder(&project, chosen, globals)?))).collect::<Result<_, ClientError>>()?;
+        let wanted = built.iter().map(|(chosen, server)| Wanted {
+            target: &chosen.target,
+            environment: &chosen.environment,
+            api: server.as_ref().map(|server| &server.api),
+            login: None,
+        });
+        let wanted: Vec<_> = wanted.collect();
         let provider = Provider {
             folder: project.folder(),
             secrets: &project.secrets,
@@ -62,4 +66,10 @@ impl Build {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The server that builds, where one does.
+fn builder(project: &Project, chosen: &Chosen, globals: &Globals) -> Result<Option<Subject>, ClientError> {
+    let on_server = chosen.target.image.build.as_ref().is_some_and(|build| build.on == BuildsOn::Server);
+    on_server.then(|| Subject::of(project, chosen, globals)).transpose()
 }

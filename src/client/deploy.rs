@@ -100,7 +100,7 @@ impl Deploy {
         let wanted = deployments.iter().map(|deployment| Wanted {
             target: deployment.target,
             environment: deployment.environment,
-            api: &deployment.subject.api,
+            api: Some(&deployment.subject.api),
             login: deployment.request.login.as_ref(),
         });
         let provider = Provider {

@@ -200,3 +200,26 @@ fn a_rollback_looks_secrets_up_anew() {
     let env = String::from_utf8_lossy(&env.stdout).into_owned();
     assert!(env.contains("A=new-a") && env.contains("B=old-b"), "{env}");
 }
+
+/// Two targets on two servers share an image: it is built once, read once, and sent to both.
+#[test]
+fn several_servers_get_one_image() {
+    let (first, second) = (Haloyd::start(), Haloyd::start());
+    let (here, there) = (App::new(&first, "one"), App::new(&second, "two"));
+    first.client(&["server", "add", &second.api_addr().to_string(), second.token()]);
+    let image = format!("shared-{}", here.name);
+    let _built = Built::named(&image);
+    project::write_context(here.folder(), "v1");
+    let target =
+        |app: &App<'_>, haloyd: &Haloyd| format!("  {}: {{server: '{}', domains: [{}]}}\n", app.name, haloyd.api_addr(), app.domain);
+    let targets = format!("{}{}", target(&here, &first), target(&there, &second));
+    let text = format!("image: {{repository: {image}, build: true}}\ntls: off\nhealth_check_path: /health\ntargets:\n{targets}");
+    fs::write(here.folder().join("haloy.yaml"), text).expect("write");
+    let said = here.haloy(&["deploy", "--all"]).ok();
+    assert_eq!(said.stderr.matches(&format!("building `{image}`")).count(), 1, "{said}");
+    assert_eq!(said.stderr.matches("uploading to").count(), 1, "{said}");
+    for server in [&first, &second] {
+        assert!(said.stderr.contains(&format!("`{}`", server.api_addr())), "{said}");
+    }
+    assert!(answers(&first, &here).contains("v1") && answers(&second, &there).contains("v1"));
+}

@@ -188,3 +188,17 @@ fn the_login_of_an_image_that_exists_goes_with_the_deploy() {
     assert_eq!(sent["login"], json!({ "server": "ghcr.io", "username": "ada", "password": "hunter2" }));
     assert_eq!((&sent["spec"]["pin"], sent["spec"].to_string().contains("hunter2")), (&json!(null), false));
 }
+
+#[test]
+fn building_alone_needs_no_server() {
+    let api = FakeApi::start();
+    let home = home(&api, "");
+    home.write("haloy.yaml", "name: shop\n");
+    home.haloy(&["server", "delete", &api.address]).ok();
+    let said = haloy(&home, &["build", "--json"]).ok();
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&said).expect("JSON"), json!([{ "image": "shop", "id": ID }]));
+    home.write("haloy.yaml", "name: shop\nimage: nginx:1\n");
+    has(&haloy(&home, &["build"]).stderr, &["`shop` is not built: its image is `nginx:1`"]);
+    home.write("haloy.yaml", "name: shop\nimage: {build_config: {on: server}}\n");
+    has(&haloy(&home, &["build"]).fails(2), &["error: no server is chosen"]);
+}

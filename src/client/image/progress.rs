@@ -38,8 +38,9 @@ impl Progress {
         term::words(&format!("  {}; going on in {}", chain(error), in_words(delay)));
     }
 
-    /// Shows bytes and rate until it is dropped; for the terminal of whoever waits.
-    pub async fn show(&self, what: &str, output: &Output) -> Infallible {
+    /// Shows bytes and rate until it is dropped, to whoever waits.
+    pub async fn show(&self, what: &str, output: Option<&Output>) -> Infallible {
+        let Some(output) = output else { return std::future::pending().await };
         let began = Instant::now();
         let spinner = (output.terminal.progress && output.is_alone()).then(|| Spinner::start(what));
         let pause = if spinner.is_some() { FRAME } else { LINE };

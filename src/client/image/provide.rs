@@ -25,7 +25,8 @@ use crate::wire::{Pin, RegistryLogin, Version, routes};
 pub struct Wanted<'a> {
     pub target: &'a Target,
     pub environment: &'a Environment,
-    pub api: &'a Api,
+    /// The server that it goes to; none where nothing leaves this machine.
+    pub api: Option<&'a Api>,
     pub login: Option<&'a RegistryLogin>,
 }
 
@@ -42,7 +43,7 @@ pub struct Provider<'a> {
     pub folder: &'a Path,
     pub secrets: &'a FetchedSecrets,
     pub output: &'a Output,
-    /// The output of builds is kept back unless they fail.
+    /// Nothing is shown but what goes wrong.
     pub quiet: bool,
     /// Only build.
     pub stay_here: bool,
@@ -82,12 +83,10 @@ impl Provider<'_> {
         let mut platforms: BTreeMap<String, Option<String>> = BTreeMap::new();
         for (index, one) in wanted.iter().enumerate() {
             let Some(build) = &one.target.image.build else { continue };
-            let server = one.api.server();
-            if build.platform.is_none() && !self.stay_here && !platforms.contains_key(&server) {
-                let version: Version = one.api.get(routes::VERSION).await?;
-                platforms.insert(server.clone(), version.platform);
-            }
-            let platform = platforms.get(&server).cloned().flatten();
+            let platform = match one.api.filter(|_| build.platform.is_none() && !self.stay_here) {
+                Some(api) => self.platform(api, &mut platforms).await?,
+                None => None,
+            };
             let recipe =
                 Recipe::of(one.target, build, self.folder, one.environment, self.secrets, platform).map_err(|error| match error {
                     RecipeError::Image(error) => ClientError::from(error),
@@ -102,6 +101,17 @@ impl Provider<'_> {
             }
         }
         Ok(builds)
+    }
+
+    /// What a server runs; asked once.
+    async fn platform(&self, api: &Api, known: &mut BTreeMap<String, Option<String>>) -> Result<Option<String>, ClientError> {
+        let server = api.server();
+        if let Some(platform) = known.get(&server) {
+            return Ok(platform.clone());
+        }
+        let version: Version = api.get(routes::VERSION).await?;
+        known.insert(server, version.platform.clone());
+        Ok(version.platform)
     }
 
     async fn one(&self, recipe: &Recipe, targets: &[usize], wanted: &[Wanted<'_>], provided: &mut Provided) -> Result<(), ClientError> {
@@ -142,7 +152,7 @@ impl Provider<'_> {
     ) -> Result<(), ClientError> {
         let mut ids: BTreeMap<String, Digest> = BTreeMap::new();
         for &index in targets {
-            let Wanted { api, target, .. } = &wanted[index];
+            let Wanted { api: Some(api), target, .. } = &wanted[index] else { continue };
             let server = api.server();
             if !ids.contains_key(&server) {
                 self.heading(&format!("building `{}` on `{server}`", recipe.image));
@@ -194,7 +204,7 @@ impl Provider<'_> {
         let targets: Vec<usize> = targets.iter().copied().filter(|&index| goes_to(wanted[index].target, Push::Server)).collect();
         let mut destinations: Vec<Destination<'_>> = Vec::new();
         for &index in &targets {
-            let Wanted { api, target, .. } = &wanted[index];
+            let Wanted { api: Some(api), target, .. } = &wanted[index] else { continue };
             let repository = repository(&target.spec.name);
             match destinations.iter_mut().find(|known| known.api.server() == api.server()) {
                 Some(known) if known.repositories.contains(&repository) => {}
@@ -207,7 +217,7 @@ impl Provider<'_> {
         }
         let servers: Vec<String> = destinations.iter().map(|to| format!("`{}`", to.api.server())).collect();
         self.heading(&format!("uploading to {}", servers.join(", ")));
-        let digest = upload::send(&builder.docker, id, &destinations, self.output).await?;
+        let digest = upload::send(&builder.docker, id, &destinations, (!self.quiet).then_some(self.output)).await?;
         for index in targets {
             provided.pins[index] = Some(Pin::Uploaded(digest.clone()));
         }

@@ -45,8 +45,14 @@ struct Holder<'a> {
     has: BTreeMap<Digest, u64>,
 }
 
-/// Sends an image of the local engine; the manifest by which the servers know it.
-pub async fn send(docker: &Docker, image: &Digest, destinations: &[Destination<'_>], output: &Output) -> Result<Digest, ClientError> {
+/// Sends an image of the local engine; the manifest by which the servers know it. Progress is shown where there is
+/// somebody to see it.
+pub async fn send(
+    docker: &Docker,
+    image: &Digest,
+    destinations: &[Destination<'_>],
+    output: Option<&Output>,
+) -> Result<Digest, ClientError> {
     let began = Instant::now();
     let local = docker.inspect(image.as_str()).await?;
     let holders = try_join_all(destinations.iter().map(|to| Holder::ask(to, &local))).await?;
@@ -70,6 +76,7 @@ pub async fn send(docker: &Docker, image: &Digest, destinations: &[Destination<'
     }
     let there = local.layers.len().saturating_sub(sent.len());
     let saved = local.size.saturating_sub(progress.total());
+    let Some(output) = output else { return Ok(manifest.digest) };
     output.words(&format!(
         "  uploaded {} in {:.1} s ({there} of {} layers were there, {} saved)",
         size(progress.total()),

@@ -10,7 +10,7 @@ use super::{Store, StoreError, damaged, ids, jobs, query, to_json};
 use crate::names::{self, AppName, DeployId, Digest, Domain};
 use crate::wire::{Accepted, AppSpec, Deployment, DeploymentDetails, DeploymentState, DomainSpec, History, JobKind};
 
-/// How many versions an app's history holds, and how many failures and repeats beside them.
+/// How many versions an app's history holds at least, and how many failures and repeats beside them.
 const HISTORY: u32 = 30;
 
 /// A deploy as it was accepted by the API.
@@ -296,6 +296,10 @@ pub(super) fn refresh_restart(db: &Connection, id: DeployId, app: &AppName) -> R
 /// Forgets the oldest deployments of an app, but never one that an app or an open job still points
 /// at. Versions are counted apart from failures and repeats, which would crowd them out.
 pub(super) fn forget_oldest(db: &Connection, app: &AppName) -> Result<(), StoreError> {
+    let kept = match history(db, app)? {
+        History::Local { count } | History::Registry { count, .. } => HISTORY.max(u32::from(count)),
+        History::None => HISTORY,
+    };
     db.execute(
         "DELETE FROM deployments WHERE app = ?1
            AND id NOT IN (SELECT id FROM deployments WHERE app = ?1 AND state = 'complete' AND repeats IS NULL ORDER BY id DESC LIMIT ?2)
@@ -303,7 +307,7 @@ pub(super) fn forget_oldest(db: &Connection, app: &AppName) -> Result<(), StoreE
            AND id NOT IN (SELECT serving FROM apps WHERE serving IS NOT NULL)
            AND id NOT IN (SELECT rollout FROM apps WHERE rollout IS NOT NULL)
            AND id NOT IN (SELECT deployment FROM jobs WHERE deployment IS NOT NULL AND finished_at IS NULL)",
-        params![app.as_str(), HISTORY],
+        params![app.as_str(), kept],
     )
     .map(|_| ())
     .map_err(query("forget old deployments"))
