@@ -116,7 +116,20 @@ impl Api {
 
     /// Sends `body` as JSON.
     pub async fn post<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, ClientError> {
-        self.post_bytes(path, serde_json::to_vec(body).expect("invariant: our own types serialise")).await
+        self.post_patiently(path, body, ANSWER_TIMEOUT).await
+    }
+
+    /// The same for what may take the server `patience`.
+    pub async fn post_patiently<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+        patience: Duration,
+    ) -> Result<T, ClientError> {
+        let body = serde_json::to_vec(body).expect("invariant: our own types serialise");
+        let call = Call { patience, ..self.call(Method::POST, path) };
+        let response = call.send(body.into(), None).await?;
+        call.read_json(response).await
     }
 
     /// The same where the answer is that it was done.
@@ -131,12 +144,8 @@ impl Api {
 
     /// A change that needs no details.
     pub async fn post_empty<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        self.post_bytes(path, Vec::new()).await
-    }
-
-    async fn post_bytes<T: DeserializeOwned>(&self, path: &str, body: Vec<u8>) -> Result<T, ClientError> {
         let call = self.call(Method::POST, path);
-        let response = call.send(body.into(), None).await?;
+        let response = call.send(Bytes::new(), None).await?;
         call.read_json(response).await
     }
 
@@ -207,7 +216,7 @@ impl Api {
     }
 
     fn call(&self, method: Method, path: &str) -> Call<'_> {
-        Call { api: self, method, path: path.to_owned() }
+        Call { api: self, method, path: path.to_owned(), patience: ANSWER_TIMEOUT }
     }
 }
 
@@ -216,13 +225,15 @@ struct Call<'a> {
     api: &'a Api,
     method: Method,
     path: String,
+    /// Up to the head of the answer.
+    patience: Duration,
 }
 
 impl Call<'_> {
     async fn send(&self, body: Bytes, last_event: Option<u64>) -> Result<Response<Incoming>, ClientError> {
         let mut sender = self.api.open().await?;
-        let answer = timeout(ANSWER_TIMEOUT, sender.send_request(self.request(body, last_event)?)).await;
-        let response = answer.map_err(|_| self.no_answer(ANSWER_TIMEOUT))?.map_err(|error| self.broken(error))?;
+        let answer = timeout(self.patience, sender.send_request(self.request(body, last_event)?)).await;
+        let response = answer.map_err(|_| self.no_answer(self.patience))?.map_err(|error| self.broken(error))?;
         if response.status().is_success() { Ok(response) } else { Err(self.refusal(response).await) }
     }
 

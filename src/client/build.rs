@@ -36,6 +36,7 @@ impl Build {
     pub async fn run(self, globals: &Globals) -> Outcome {
         let mut project = Project::read(globals, self.file.as_deref(), &self.selection, Purpose::Look)?;
         project.warn();
+        image::check(project.folder(), project.targets.iter().map(|chosen| &chosen.target))?;
         project.fetch_build_secrets(globals).await?;
         let built = project.targets.iter().filter(|chosen| chosen.target.image.build.is_some());
         let built: Vec<_> = built.map(|chosen| Ok((chosen, builder(&project, chosen, globals)?))).collect::<Result<_, ClientError>>()?;
@@ -70,6 +71,5 @@ impl Build {
 
 /// The server that builds, where one does.
 fn builder(project: &Project, chosen: &Chosen, globals: &Globals) -> Result<Option<Subject>, ClientError> {
-    let on_server = chosen.target.image.build.as_ref().is_some_and(|build| build.on == BuildsOn::Server);
-    on_server.then(|| Subject::of(project, chosen, globals)).transpose()
+    chosen.target.is_built_on(BuildsOn::Server).then(|| Subject::of(project, chosen, globals)).transpose()
 }

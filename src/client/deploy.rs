@@ -67,7 +67,9 @@ impl Deploy {
             interruption: &interruption,
             skipped: self.skip_hooks,
         };
-        if deployments.len() > 1 || (has_hooks_before(&project) && !self.skip_hooks) {
+        image::check(project.folder(), deployments.iter().map(|deployment| deployment.target))?;
+        let builds = deployments.iter().any(|deployment| deployment.target.image.build.is_some());
+        if deployments.len() > 1 || builds || (has_hooks_before(&project) && !self.skip_hooks) {
             tokio::select! {
                 checked = check_servers(&deployments) => checked?,
                 () = interruption.happens() => return Err(interrupted()),

@@ -13,6 +13,7 @@ use super::change::{self, End, Following, INTERRUPTED};
 use super::duration::took;
 use super::error::ClientError;
 use super::hooks::{About, Hooks};
+use super::several::OnSubject;
 use super::subject::Subject;
 use super::targets;
 
@@ -48,6 +49,12 @@ pub enum Ending {
 impl Fate {
     pub fn not_started() -> Self {
         Self { accepted: None, took: Duration::ZERO, ending: Ending::NotStarted }
+    }
+}
+
+impl OnSubject for Deployment<'_> {
+    fn subject(&self) -> &Subject {
+        &self.subject
     }
 }
 

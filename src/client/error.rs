@@ -67,6 +67,8 @@ pub enum ClientError {
     Protected { app: AppName },
     #[error("`--remove-volumes` removes the data of `{app}`, add `--yes` to confirm")]
     Unconfirmed { app: AppName },
+    #[error("`haloy prune` removes images, and nobody is there to be asked")]
+    PruneUnconfirmed,
     #[error("the token from {origin} has characters that no token has")]
     TokenCharacters { origin: Origin },
     #[error("no server is chosen")]
@@ -247,7 +249,8 @@ impl ClientError {
     /// The same request may succeed later: the way to the server is broken, not the request.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Connect { .. } | Self::NoAnswer { .. } | Self::Broken { .. } => true,
+            Self::Connect { source, .. } => !distrusts(source),
+            Self::NoAnswer { .. } | Self::Broken { .. } => true,
             Self::Status { status, .. } => matches!(status, 502..=504),
             _ => false,
         }
@@ -271,6 +274,7 @@ impl Report for ClientError {
             Self::NothingToChoose { .. } => "leave `--targets` and `--all` out, or name the file with `--config PATH`".to_owned(),
             Self::NotOneApp => "choose it with `--targets NAME`".to_owned(),
             Self::Protected { .. } => "add `--include-protected` if you mean it".to_owned(),
+            Self::PruneUnconfirmed => "add `--yes` to remove them, or `--dry-run` to see which they are".to_owned(),
             Self::NoServer => {
                 "write `server: HOST` into the configuration, pass `--server HOST` or run `haloy server add HOST --token-stdin`".to_owned()
             }
@@ -331,7 +335,7 @@ impl Report for ClientError {
             Self::SeveralTargets { .. } | Self::UnknownTargets { .. } | Self::AllProtected { .. } | Self::NoTargetChosen => MISUSE,
             Self::NothingToChoose { .. } | Self::Protected { .. } => MISUSE,
             Self::Interrupted { .. } => INTERRUPTED,
-            Self::Unconfirmed { .. } | Self::TokenCharacters { .. } => MISUSE,
+            Self::Unconfirmed { .. } | Self::PruneUnconfirmed | Self::TokenCharacters { .. } => MISUSE,
             Self::OtherApp { .. } | Self::TokenMissing { .. } | Self::ServesAlready { .. } => MISUSE,
             Self::PasswordFromTerminal | Self::PasswordMissing => MISUSE,
             Self::NoServer | Self::SeveralServers { .. } | Self::NoToken { .. } => MISUSE,

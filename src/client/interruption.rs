@@ -13,12 +13,12 @@ pub struct Interruption {
 }
 
 impl Interruption {
-    /// Ready as soon as Ctrl-C was pressed, and from then on. Dropping the future loses nothing.
+    /// Ready as soon as Ctrl-C was pressed or the process was asked to end, and from then on. Dropping the future loses nothing.
     pub async fn happens(&self) {
         if !self.listening.replace(true) {
             let heard = self.heard.clone();
             tokio::spawn(async move {
-                if tokio::signal::ctrl_c().await.is_ok() {
+                if leave().await.is_ok() {
                     heard.cancel();
                 }
             });
@@ -29,4 +29,19 @@ impl Interruption {
     pub fn happened(&self) -> bool {
         self.heard.is_cancelled()
     }
+}
+
+#[cfg(unix)]
+async fn leave() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut end = signal(SignalKind::terminate())?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed,
+        _ = end.recv() => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+async fn leave() -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::config::secrets::{FetchedSecrets, SecretProviders, SecretRef};
-use crate::config::{self, Config, Environment, Mistake, SourcedValue, Target};
+use crate::config::{self, BuildsOn, Config, Environment, Mistake, SourcedValue, Target};
 use crate::paths;
 use crate::term::{self, Terminal};
 
@@ -134,12 +134,14 @@ impl Project {
         self.fetch(references, globals).await
     }
 
-    /// Fetches what a build of the targets needs from secret providers: arguments, and the variables that are some.
+    /// Fetches what a build of the targets needs from secret providers: arguments, the variables that are some, and the
+    /// token of a server that builds.
     pub async fn fetch_build_secrets(&mut self, globals: &Globals) -> Result<(), ClientError> {
         let built = self.targets.iter().map(|chosen| &chosen.target).filter(|target| target.image.build.is_some());
         let of_target = |target: &Target| {
             let mut references = target.build_secret_references();
-            references.extend(target.secret_references());
+            let token = target.api_token.as_ref().filter(|_| target.is_built_on(BuildsOn::Server) && sends_token(target, globals));
+            references.extend(token.and_then(SourcedValue::secret_reference).cloned());
             references
         };
         let references = built.flat_map(of_target).collect();

@@ -1,6 +1,7 @@
 //! `prune`: removes images that no app and no history of a server needs.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::term;
 use crate::wire::{PruneReport, PruneRequest, Pruned, PrunedKind, routes};
@@ -10,6 +11,9 @@ use super::api::Api;
 use super::error::ClientError;
 use super::image::size;
 use super::subject::{self, Globals};
+
+/// Many large images take the engine that long.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Remove images that no app and no history needs
 #[derive(clap::Args)]
@@ -41,13 +45,12 @@ impl Prune {
         if self.yes {
             return self.show(&self.ask(&api, false).await?, true);
         }
+        if !self.dry_run && (self.json || !globals.terminal.interactive) {
+            return Err(ClientError::PruneUnconfirmed);
+        }
         let would = self.ask(&api, true).await?;
-        let asks = globals.terminal.interactive && !self.dry_run && !self.json && !would.items.is_empty();
         self.show(&would, false)?;
-        if !asks {
-            if !self.dry_run && !would.items.is_empty() {
-                term::words("nothing was removed\n\nhint: add `--yes` to remove it");
-            }
+        if self.dry_run || would.items.is_empty() {
             return Ok(ExitCode::SUCCESS);
         }
         match term::ask(&format!("Remove them from `{}`? [y/N]", api.server())) {
@@ -59,7 +62,7 @@ impl Prune {
     }
 
     async fn ask(&self, api: &Api, dry_run: bool) -> Result<PruneReport, ClientError> {
-        api.post(routes::PRUNE, &PruneRequest { keep: self.keep, dry_run }).await
+        api.post_patiently(routes::PRUNE, &PruneRequest { keep: self.keep, dry_run }, PATIENCE).await
     }
 
     fn show(&self, report: &PruneReport, removed: bool) -> Outcome {

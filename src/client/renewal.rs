@@ -4,22 +4,22 @@
 //! keeps the value that it had, and is named.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
+use crate::config::Environment;
 use crate::config::secrets::{FetchedSecrets, SecretOrigin, SecretProviders, SecretRef};
-use crate::config::{self, Config, Environment};
 use crate::error::chain;
-use crate::names::AppName;
-use crate::paths;
 use crate::wire::{AppSpec, EnvSource, EnvValue};
 
 use super::error::ClientError;
+use super::project::Project;
 use super::secrets;
-use super::subject::{self, Globals};
+use super::subject::{Globals, Subject};
 
-/// Where values are looked up: beside the configuration that describes the app, else in this process alone.
-pub struct Origins {
-    config: Option<Config>,
+/// Where the values of one app are looked up: where the configuration's own are when it describes the app, else in this
+/// process alone.
+pub struct Origin<'a> {
+    project: Option<&'a Project>,
+    environment: Environment,
 }
 
 /// What was found, and what keeps its value.
@@ -32,25 +32,27 @@ pub struct Renewed {
     pub trouble: Option<String>,
 }
 
-impl Origins {
-    /// The configuration that the command's words lead to. One that is not there or not valid is none.
-    pub fn find(globals: &Globals, word: Option<&str>) -> Self {
-        let word = word.filter(|word| subject::names_a_file(word)).map(PathBuf::from);
-        let path = config::find(word.as_deref().or(globals.config.as_deref())).ok();
-        Self { config: path.and_then(|path| config::load(&path).ok()) }
+impl<'a> Origin<'a> {
+    /// `project` is the one that led to `subject`, if one did.
+    pub fn of(subject: &Subject, project: Option<&'a Project>) -> Self {
+        let chosen = project.and_then(|project| Some((project, subject.chosen(project)?)));
+        match chosen {
+            Some((project, chosen)) => Self { project: Some(project), environment: chosen.environment.clone() },
+            None => Self { project: None, environment: Environment::of_process() },
+        }
     }
 
     /// Looks up what the snapshot's environment names.
     pub async fn renew(&self, spec: &AppSpec, globals: &Globals) -> Result<Renewed, ClientError> {
-        let (environment, folder) = self.environment(&spec.name);
         let references: Vec<(&str, SecretRef)> =
             spec.env.iter().filter_map(|v| Some((v.name.as_str(), self.reference(&v.source)?))).collect();
         let wanted: BTreeSet<SecretRef> = references.iter().map(|(_, reference)| reference.clone()).collect();
         let mut renewed = Renewed::default();
-        let secrets = match &self.config {
-            Some(config) if !wanted.is_empty() => {
-                let variables = environment.file_variables()?;
-                secrets::fetch(&config.secret_providers, &wanted, &folder, variables, globals.terminal).await.unwrap_or_else(|error| {
+        let secrets = match self.project {
+            Some(project) if !wanted.is_empty() => {
+                let variables = self.environment.file_variables()?;
+                let fetched = secrets::fetch(&project.secret_providers, &wanted, project.folder(), variables, globals.terminal).await;
+                fetched.unwrap_or_else(|error| {
                     renewed.trouble = Some(chain(&error));
                     FetchedSecrets::default()
                 })
@@ -60,7 +62,7 @@ impl Origins {
         for variable in &spec.env {
             let value = match &variable.source {
                 EnvSource::Value | EnvSource::ServerSecret(_) => continue,
-                EnvSource::Env(name) => environment.get(name)?,
+                EnvSource::Env(name) => self.environment.get(name)?,
                 EnvSource::Secret(_) => {
                     let reference = references.iter().find(|(name, _)| *name == variable.name);
                     reference.and_then(|(_, reference)| secrets.get(reference)).cloned()
@@ -74,20 +76,10 @@ impl Origins {
         Ok(renewed)
     }
 
-    fn environment(&self, app: &AppName) -> (Environment, PathBuf) {
-        match &self.config {
-            Some(config) => {
-                let target = config.targets.iter().find(|target| target.spec.name == *app);
-                (subject::environment(&config.path, target), subject::folder(&config.path).to_owned())
-            }
-            None => (Environment::new(Path::new("."), &paths::client_config(), None), PathBuf::from(".")),
-        }
-    }
-
     fn reference(&self, source: &EnvSource) -> Option<SecretRef> {
         let none = SecretProviders::default();
         let EnvSource::Secret(text) = source else { return None };
-        let providers = self.config.as_ref().map_or(&none, |config| &config.secret_providers);
+        let providers = self.project.map_or(&none, |project| &project.secret_providers);
         match providers.resolve(text).ok()? {
             SecretOrigin::Provider(reference) => Some(reference),
             SecretOrigin::Server(_) => None,

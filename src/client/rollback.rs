@@ -3,14 +3,14 @@
 use std::process::ExitCode;
 
 use crate::names::DeployId;
-use crate::wire::{Accepted, Code, Deployment, DeploymentDetails, EnvValue, JobKind, RollbackRequest, routes};
+use crate::wire::{Accepted, Code, DeployRequest, Deployment, DeploymentDetails, EnvValue, JobKind, RollbackRequest, routes};
 
 use super::change::{self, End, Following};
 use super::duration::took;
 use super::error::ClientError;
 use super::interruption::Interruption;
 use super::project::Project;
-use super::renewal::Origins;
+use super::renewal::Origin;
 use super::subject::{self, Globals, Subject};
 use super::targets::{Purpose, Selection};
 use super::{Outcome, deploy, rollback_targets, several};
@@ -63,10 +63,13 @@ impl Rollback {
         if self.current_config {
             return self.with_current_config(globals, word, deployment).await;
         }
-        let subjects = Subject::find(globals, word, &self.selection, Purpose::Change).await?;
-        let origins = Origins::find(globals, word);
+        let (subjects, project) = Subject::find_with_project(globals, word, &self.selection, Purpose::Change).await?;
         let interruption = Interruption::default();
-        several::in_order(&subjects, json, async |subject| self.go_back(subject, deployment, &origins, globals, &interruption).await).await
+        let go_back = async |subject: &Subject| {
+            let origin = Origin::of(subject, project.as_ref());
+            self.go_back(subject, deployment, &origin, globals, &interruption).await
+        };
+        several::in_order(&subjects, json, go_back).await
     }
 
     /// The image of an earlier deployment and today's configuration: a deploy of its own.
@@ -74,47 +77,56 @@ impl Rollback {
         let mut project = Project::read(globals, word, &self.selection, Purpose::Change)?;
         project.warn();
         project.fetch_secrets(globals).await?;
-        let mut end = ExitCode::SUCCESS;
         let interruption = Interruption::default();
-        for prepared in deploy::prepare(&project, globals)? {
-            let (subject, mut request) = (prepared.subject, prepared.request);
-            let target = target(&subject, deployment).await?;
-            request.image_of = Some(target.id);
+        let go_back = async |prepared: &super::deployment::Deployment<'_>| {
+            let subject = &prepared.subject;
+            let target = target(subject, deployment).await?;
+            let request = DeployRequest { image_of: Some(target.id), ..prepared.request.clone() };
             let path = routes::app_verb(&subject.app, "deploy");
             let accepted = change::accepted(subject.api.post(&path, &request), &interruption).await?;
-            match change::follow(&subject, JobKind::Deploy, &accepted, &self.following, &interruption).await? {
-                End::Left(code) => end = code,
-                End::Done(time) => success(&subject, &target.id.to_string(), &accepted, time.map(took)),
-            }
-        }
-        Ok(end)
+            self.follow(subject, JobKind::Deploy, &target.id.to_string(), &accepted, &interruption).await
+        };
+        several::in_order(&deploy::prepare(&project, globals)?, self.following.json, go_back).await
     }
 
     async fn go_back(
         &self,
         subject: &Subject,
         deployment: Option<DeployId>,
-        origins: &Origins,
+        origin: &Origin<'_>,
         globals: &Globals,
         interruption: &Interruption,
     ) -> Outcome {
         let (request, back) = match &self.tag {
-            Some(tag) => (RollbackRequest { tag: Some(tag.clone()), ..RollbackRequest::default() }, tag.clone()),
+            Some(tag) => {
+                // The values are those of what serves.
+                let deployments = rollback_targets::deployments(subject).await?;
+                let current = deployments.iter().find(|deployment| deployment.current);
+                let env = match current {
+                    Some(current) => renewed(subject, current.id, origin, globals).await?,
+                    None => Vec::new(),
+                };
+                (RollbackRequest { tag: Some(tag.clone()), env, deployment: None }, tag.clone())
+            }
             None => {
                 let target = target(subject, deployment).await?;
                 if deployment.is_none() && !self.following.json {
                     subject.output.words(&format!("going back to {} ({})", target.id, target.image));
                 }
-                let env = renewed(subject, target.id, origins, globals).await?;
+                let env = renewed(subject, target.id, origin, globals).await?;
                 (RollbackRequest { deployment: Some(target.id), env, tag: None }, target.id.to_string())
             }
         };
         let path = routes::app_verb(&subject.app, "rollback");
         let accepted = change::accepted(subject.api.post(&path, &request), interruption).await?;
-        match change::follow(subject, JobKind::Rollback, &accepted, &self.following, interruption).await? {
+        self.follow(subject, JobKind::Rollback, &back, &accepted, interruption).await
+    }
+
+    async fn follow(&self, subject: &Subject, kind: JobKind, back: &str, accepted: &Accepted, interruption: &Interruption) -> Outcome {
+        match change::follow(subject, kind, accepted, &self.following, interruption).await? {
             End::Left(code) => Ok(code),
             End::Done(time) => {
-                success(subject, &back, &accepted, time.map(took));
+                success(subject, back, accepted, time.map(took));
                 Ok(ExitCode::SUCCESS)
             }
         }
@@ -143,14 +155,14 @@ async fn target(subject: &Subject, wanted: Option<DeployId>) -> Result<Deploymen
 }
 
 /// The values of that deployment, looked up anew as far as that is possible here.
-async fn renewed(subject: &Subject, id: DeployId, origins: &Origins, globals: &Globals) -> Result<Vec<EnvValue>, ClientError> {
+async fn renewed(subject: &Subject, id: DeployId, origin: &Origin<'_>, globals: &Globals) -> Result<Vec<EnvValue>, ClientError> {
     let details: DeploymentDetails = match subject.api.get(&routes::deployment(&subject.app, id)).await {
         Ok(details) => details,
         // A server from before there were snapshots to look at keeps what it has.
         Err(ClientError::Refused { problem, .. }) if problem.code == Code::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    let renewed = origins.renew(&details.spec, globals).await?;
+    let renewed = origin.renew(&details.spec, globals).await?;
     if !renewed.kept.is_empty() {
         let names = renewed.kept.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         let why = renewed.trouble.map(|trouble| format!(" ({trouble})")).unwrap_or_default();

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use jiff::Timestamp;
 
+use crate::error::chain;
 use crate::names::DeployId;
 use crate::term;
 use crate::wire::{Code, Deployment, DeploymentState, TagCandidate, routes};
@@ -74,7 +75,7 @@ pub async fn show(subject: &Subject, json: bool) -> Outcome {
     if gone > 0 {
         output.words(&format!("{gone} older without their images (`history.count` says how many are kept)"));
     }
-    if let Some(tags) = tags(subject).await? {
+    if let Some(tags) = tags(subject).await {
         term::data(&format!("\n{}", term::table(&["tag", "deployment", ""], tags.iter().map(tag_row).collect())));
         output.words(&output.terminal.dim(&format!("\nhint: go to a tag with `{}`", subject.command("rollback", "--tag TAG"))));
     }
@@ -85,12 +86,17 @@ pub async fn show(subject: &Subject, json: bool) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The tags of the app's registry, for apps whose history is there; a server that knows none has none.
-async fn tags(subject: &Subject) -> Result<Option<Vec<TagCandidate>>, ClientError> {
+/// The tags of the app's registry, for apps whose history is there; a server that knows none has none. When the registry
+/// does not answer, what is kept on the server is still there to go back to.
+async fn tags(subject: &Subject) -> Option<Vec<TagCandidate>> {
     match subject.api.get(&routes::app_verb(&subject.app, "tags")).await {
-        Ok(tags) => Ok(Some(tags)),
-        Err(ClientError::Refused { problem, .. }) if matches!(problem.code, Code::Conflict | Code::NotFound) => Ok(None),
-        Err(error) => Err(error),
+        Ok(tags) => Some(tags),
+        Err(ClientError::Refused { problem, .. }) if matches!(problem.code, Code::Conflict | Code::NotFound) => None,
+        Err(error) => {
+            let warning = format!("warning: the tags of its registry are not known: {}", chain(&error));
+            subject.output.words(&subject.output.terminal.yellow(&warning));
+            None
+        }
     }
 }
 

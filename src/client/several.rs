@@ -13,10 +13,21 @@ use super::error::ClientError;
 use super::output::Output;
 use super::subject::Subject;
 
+/// An app that a command acts on, alone or with what the action needs.
+pub trait OnSubject {
+    fn subject(&self) -> &Subject;
+}
+
+impl OnSubject for Subject {
+    fn subject(&self) -> &Subject {
+        self
+    }
+}
+
 /// Acts on each of `subjects`, in their order. An app alone is as if there were no others; of several
 /// each has its turn whatever became of those before, until the user leaves. With `json` their values
 /// are printed as one list.
-pub async fn in_order(subjects: &[Subject], json: bool, act: impl AsyncFn(&Subject) -> Outcome) -> Outcome {
+pub async fn in_order<S: OnSubject>(subjects: &[S], json: bool, act: impl AsyncFn(&S) -> Outcome) -> Outcome {
     if let [subject] = subjects {
         return act(subject).await;
     }
@@ -24,10 +35,10 @@ pub async fn in_order(subjects: &[Subject], json: bool, act: impl AsyncFn(&Subje
     for (index, subject) in subjects.iter().enumerate() {
         let code = match act(subject).await {
             Ok(code) => code,
-            Err(error) => told(&subject.output, &error, json),
+            Err(error) => told(&subject.subject().output, &error, json),
         };
         if code == ExitCode::from(INTERRUPTED) {
-            subjects[index + 1..].iter().for_each(|subject| left(&subject.output, json));
+            subjects[index + 1..].iter().for_each(|subject| left(&subject.subject().output, json));
             end = code;
             break;
         }
@@ -36,7 +47,7 @@ pub async fn in_order(subjects: &[Subject], json: bool, act: impl AsyncFn(&Subje
         }
     }
     if json {
-        print(subjects.iter().map(|subject| &subject.output));
+        print(subjects.iter().map(|subject| &subject.subject().output));
     }
     Ok(end)
 }

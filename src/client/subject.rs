@@ -37,6 +37,8 @@ pub struct Subject {
     pub output: Output,
     /// The configuration protects it. The server knows better.
     pub protected: bool,
+    /// What the configuration that led here calls the target.
+    target: Option<String>,
     /// The command line's words that lead to the same app again.
     words: String,
     flags: String,
@@ -57,15 +59,26 @@ impl Subject {
     /// The apps that the command's own word (a configuration or an app's name) or `--config` leads to,
     /// and of them those that were selected. Never empty.
     pub async fn find(globals: &Globals, word: Option<&str>, selection: &Selection, purpose: Purpose) -> Result<Vec<Self>, ClientError> {
+        Ok(Self::find_with_project(globals, word, selection, purpose).await?.0)
+    }
+
+    /// The same, with the configuration that led to them.
+    pub async fn find_with_project(
+        globals: &Globals,
+        word: Option<&str>,
+        selection: &Selection,
+        purpose: Purpose,
+    ) -> Result<(Vec<Self>, Option<Project>), ClientError> {
         let mut project = match word.filter(|word| !names_a_file(word)) {
             None => Project::read(globals, word, selection, purpose)?,
             Some(name) => match Project::nearby(globals, name, selection, purpose)? {
                 Some(project) => project,
-                None => return Ok(vec![Self::named(name.parse()?, globals)?]),
+                None => return Ok((vec![Self::named(name.parse()?, globals)?], None)),
             },
         };
         project.fetch_token_secrets(globals).await?;
-        project.targets.iter().map(|chosen| Self::of(&project, chosen, globals)).collect()
+        let subjects = project.targets.iter().map(|chosen| Self::of(&project, chosen, globals)).collect::<Result<_, _>>()?;
+        Ok((subjects, Some(project)))
     }
 
     /// The one app that a command is about that can be about one alone.
@@ -89,7 +102,7 @@ impl Subject {
             let first = std::ptr::eq(chosen, &project.targets[0]);
             known.output = Output::beside_others(targets::label(target).to_owned(), project.width(), first, globals.terminal);
         }
-        Ok(Self { words, protected: target.spec.protected, ..known })
+        Ok(Self { words, protected: target.spec.protected, target: Some(targets::label(target).to_owned()), ..known })
     }
 
     /// An app that no configuration here describes.
@@ -105,10 +118,17 @@ impl Subject {
             api,
             output: Output::alone(globals.terminal),
             protected: false,
+            target: None,
             words: String::new(),
             flags: flags(globals),
             program: globals.program.clone(),
         }
+    }
+
+    /// The target of `project` that this is.
+    pub fn chosen<'p>(&self, project: &'p Project) -> Option<&'p Chosen> {
+        let label = self.target.as_deref()?;
+        project.targets.iter().find(|chosen| targets::label(&chosen.target) == label)
     }
 
     /// A command line about the same app: `haloy logs my-app.yaml --server localhost`.

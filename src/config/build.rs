@@ -127,7 +127,14 @@ impl Written {
                 .mistake(&push, "the image cannot be pushed to its registry: `image.registry` does not say how to log in")
                 .hint("write `registry:` with `username` and `password` below `image`, or `push: server`");
         }
-        let push = if has_registry { Push::Registry } else { Push::Server };
+        if let (Some(Push::Registry), BuildsOn::Server) = (self.push, self.build.on)
+            && let Some(push) = image.get("build_config").and_then(|config| config.get("push"))
+        {
+            findings
+                .mistake(&push, "what the server builds stays there: it is not pushed to a registry")
+                .hint("leave `push` out, or build where Docker is with `on: client`");
+        }
+        let push = if has_registry && self.build.on == BuildsOn::Client { Push::Registry } else { Push::Server };
         Build { push: self.push.unwrap_or(push), ..self.build }
     }
 }

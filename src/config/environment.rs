@@ -35,6 +35,11 @@ impl Environment {
         Self { candidates, files: OnceCell::new() }
     }
 
+    /// The process's variables alone.
+    pub fn of_process() -> Self {
+        Self { candidates: Vec::new(), files: OnceCell::new() }
+    }
+
     pub fn get(&self, key: &str) -> Result<Option<Secret>, ConfigError> {
         if let Some(value) = env::read(key) {
             return Ok(Some(Secret::new(value)));

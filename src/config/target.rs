@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroU16;
 
-use super::build::{ArgValue, Build};
+use super::build::{ArgValue, Build, BuildsOn};
 use super::env::{self, EnvEntry};
 use super::environment::Environment;
 use super::error::ConfigError;
@@ -45,11 +45,18 @@ impl Target {
         values.filter_map(SourcedValue::secret_reference).cloned().collect()
     }
 
-    /// What secret providers must be asked for to build the image, beside [`Self::secret_references`].
+    /// What secret providers must be asked for to build the image. An argument that is a variable may have others in it.
     pub fn build_secret_references(&self) -> BTreeSet<SecretRef> {
-        let args = self.image.build.iter().flat_map(|build| &build.args);
-        let values = args.filter_map(|arg| if let ArgValue::Sourced(value) = &arg.value { Some(value) } else { None });
-        values.filter_map(SourcedValue::secret_reference).cloned().collect()
+        let args = || self.image.build.iter().flat_map(|build| &build.args);
+        let written = args().filter_map(|arg| if let ArgValue::Sourced(value) = &arg.value { Some(value) } else { None });
+        let has_variables = args().any(|arg| matches!(arg.value, ArgValue::Variable));
+        let variables = self.env.iter().filter(|_| has_variables).map(|entry| &entry.value);
+        written.chain(variables).filter_map(SourcedValue::secret_reference).cloned().collect()
+    }
+
+    /// Whether the image is built, and there.
+    pub fn is_built_on(&self, place: BuildsOn) -> bool {
+        self.image.build.as_ref().is_some_and(|build| build.on == place)
     }
 
     /// What secret providers must be asked for to log in to the image's registry.
@@ -69,8 +76,7 @@ impl Target {
         self.api_token.as_ref().map(|token| value::resolve_one(token, environment, secrets)).transpose()
     }
 
-    /// The build arguments in their order. `secrets` holds what [`Self::build_secret_references`] and
-    /// [`Self::secret_references`] named.
+    /// The build arguments in their order. `secrets` holds what [`Self::build_secret_references`] named.
     pub fn resolve_build_args(&self, environment: &Environment, secrets: &FetchedSecrets) -> Result<Vec<(String, Secret)>, ConfigError> {
         let Some(Build { args, .. }) = &self.image.build else { return Ok(Vec::new()) };
         let written = args.iter().filter_map(|arg| if let ArgValue::Sourced(value) = &arg.value { Some(value) } else { None });

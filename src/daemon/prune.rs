@@ -108,7 +108,7 @@ impl Pruner {
         items.extend(self.0.registry.collect_garbage(dry_run).await?);
         let bytes = items.iter().map(|item| item.bytes).sum();
         let free_bytes = self.disks(0, 0).await.iter().map(|disk| disk.free).min().unwrap_or_default();
-        Ok(PruneReport { items, bytes, free_bytes })
+        Ok(PruneReport { dry_run, items, bytes, free_bytes })
     }
 
     /// Sees to it that so many bytes can be written below the data directory, and by the engine. Prunes when that

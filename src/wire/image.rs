@@ -114,6 +114,9 @@ pub struct PruneRequest {
 /// What was removed, or would be.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PruneReport {
+    /// Nothing was removed: it is what would be.
+    #[serde(default)]
+    pub dry_run: bool,
     pub items: Vec<Pruned>,
     /// What the items take on disk; what they share with images that stay is counted too.
     pub bytes: u64,

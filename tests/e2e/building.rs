@@ -154,7 +154,10 @@ fn the_history_keeps_so_many_versions_and_prune_the_rest() {
     assert_eq!(refused.code, 1, "{refused}");
     assert!(refused.stderr.contains("is not kept any more") && refused.stderr.contains("history.count"), "{refused}");
 
-    let would = app.haloy(&["prune", "--keep", "1", "--json"]).ok().json();
+    let unasked = app.haloy(&["prune", "--keep", "1"]);
+    assert!(unasked.code == 2 && unasked.stderr.contains("hint: add `--yes`"), "{unasked}");
+    let would = app.haloy(&["prune", "--keep", "1", "--dry-run", "--json"]).ok().json();
+    assert_eq!(would["dry_run"], true);
     assert_eq!(would["items"], json!([]), "the second version's image stays under its owner's name: {would}");
     app.haloy(&["prune", "--keep", "1", "--yes"]).ok();
     assert!(here(&ids[1]), "its owner has it");

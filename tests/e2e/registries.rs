@@ -97,7 +97,8 @@ fn a_built_image_is_pushed_and_pulled_by_its_digest_and_gone_back_to_without_the
     app.haloy(&["rollback"]).ok();
     assert!(answers(&haloyd, &app).contains("v1"));
     registry.start_again();
-    app.haloy(&["rollback", "--current-config"]);
+    app.haloy(&["deploy"]).ok();
+    assert!(answers(&haloyd, &app).contains("v2"));
 }
 
 #[test]

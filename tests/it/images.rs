@@ -16,8 +16,9 @@ const DOCKER: &str = r#"#!/bin/sh
 printf '%s\n' "$*" >> "$HOME/calls"
 case "$1 $2" in
 "version "*) echo linux/amd64 ;;
-"buildx version") test -e "$HOME/buildkit" ;;
-"build "*)
+"buildx version") test -e "$HOME/buildx" ;;
+"build "*|"buildx build")
+    test -z "$DOCKER_BUILDKIT" || echo "DOCKER_BUILDKIT=$DOCKER_BUILDKIT" >> "$HOME/environment"
     echo "Step 1/1 : FROM scratch"
     env | grep -E '^(A|NPM_TOKEN|PASSED|KEY)=' | sort >> "$HOME/environment"
     test ! -e "$HOME/broken" || { echo "COPY failed: no such file" >&2; exit 1; }
@@ -45,14 +46,21 @@ fn home(api: &FakeApi, config: &str) -> Home {
 }
 
 fn haloy(home: &Home, words: &[&str]) -> Run {
+    haloy_with(home, words, "")
+}
+
+/// With what the user says of BuildKit.
+fn haloy_with(home: &Home, words: &[&str], buildkit: &str) -> Run {
     let path = format!("{}:/usr/bin:/bin", home.path().join("bin").display());
-    crate::program::run(home.command(crate::program::binary()).args(words).env("PATH", path).env("PASSED", "through"))
+    crate::program::run(
+        home.command(crate::program::binary()).args(words).env("PATH", path).env("PASSED", "through").env("DOCKER_BUILDKIT", buildkit),
+    )
 }
 
 /// The calls of `docker build`, their temporary file left out.
 fn builds(home: &Home) -> Vec<String> {
     let calls = std::fs::read_to_string(home.path().join("calls")).unwrap_or_default();
-    let builds = calls.lines().filter(|line| line.starts_with("build "));
+    let builds = calls.lines().filter(|line| line.starts_with("build ") || line.starts_with("buildx build "));
     builds
         .map(|line| {
             let (before, after) = line.split_once("--iidfile ").expect("an id file");
@@ -84,15 +92,22 @@ fn every_key_of_a_build_has_its_argument_and_no_value_is_one() {
     assert_eq!(builds(&home), [expected(args)]);
     assert_eq!(home.read("environment"), "A=one\nKEY=hunter3\nNPM_TOKEN=hunter2\nPASSED=through\n");
 
+    // The classic builder has no other way for a secret, which stays in the image when the Dockerfile declares it.
+    home.write("app/Web", "FROM scratch\nARG NPM_TOKEN\n");
+    let warning = "warning: the Dockerfile declares `NPM_TOKEN` with `ARG`";
+    has(&haloy(&home, &["build"]).stderr, &[warning, "hint: build with Docker's buildx plugin", "--mount=type=secret,id=NPM_TOKEN"]);
+
     // BuildKit mounts secrets; only what the Dockerfile declares is an argument as well, and that is told.
-    home.write("buildkit", "");
+    home.write("buildx", "");
+    home.write("app/Web", "FROM scratch\nARG A\n");
     haloy(&home, &["build"]).ok();
     let mounted = "--build-arg A --secret id=NPM_TOKEN,env=NPM_TOKEN --build-arg PASSED --build-arg KEY";
-    assert_eq!(builds(&home)[1], expected(mounted));
+    let loaded = |args: &str| expected(args).replacen("build ", "buildx build --load ", 1);
+    assert_eq!(builds(&home)[2], loaded(mounted));
     home.write("app/Web", "FROM scratch\nARG NPM_TOKEN\n");
     let told = haloy(&home, &["build"]);
-    has(&told.stderr, &["warning: the Dockerfile declares `NPM_TOKEN` with `ARG`", "hint: ", "--mount=type=secret,id=NPM_TOKEN"]);
-    assert!(builds(&home)[2].contains("--secret id=NPM_TOKEN,env=NPM_TOKEN --build-arg NPM_TOKEN"));
+    has(&told.stderr, &[warning, "hint: leave the `ARG` out", "--mount=type=secret,id=NPM_TOKEN"]);
+    assert!(builds(&home)[3].contains("--secret id=NPM_TOKEN,env=NPM_TOKEN --build-arg NPM_TOKEN"));
     let said = format!("{}{}{}", told.stdout, told.stderr, home.read("calls"));
     assert!(!said.contains("hunter"), "{said}");
 }
@@ -201,4 +216,53 @@ fn building_alone_needs_no_server() {
     has(&haloy(&home, &["build"]).stderr, &["`shop` is not built: its image is `nginx:1`"]);
     home.write("haloy.yaml", "name: shop\nimage: {build_config: {on: server}}\n");
     has(&haloy(&home, &["build"]).fails(2), &["error: no server is chosen"]);
+}
+
+#[test]
+fn the_user_chooses_the_builder() {
+    let api = FakeApi::start();
+    let home = home(&api, "image: {build_config: {platform: linux/amd64}}\n");
+    let build = |wish: &str| {
+        haloy_with(&home, &["build"], wish).ok();
+        builds(&home).pop().expect("a build")
+    };
+    assert_eq!(build("1"), "build --tag shop --file ./Dockerfile --platform linux/amd64 .");
+    assert_eq!(home.read("environment"), "DOCKER_BUILDKIT=1\nPASSED=through\n");
+    assert_eq!(build(""), "build --tag shop --file ./Dockerfile .", "the classic builder needs no word for its own platform");
+    home.write("buildx", "");
+    assert_eq!(build("1"), "buildx build --load --tag shop --file ./Dockerfile --platform linux/amd64 .");
+    assert_eq!(build("0"), "build --tag shop --file ./Dockerfile .");
+}
+
+#[test]
+fn only_what_a_build_needs_is_looked_up_for_it() {
+    let api = FakeApi::start();
+    let home = home(
+        &api,
+        "env:\n  - {name: KEY, from: {secret: 'command:vault:key'}}\nsecret_providers: {command: {vault: {run: [./vault.sh]}}}\n",
+    );
+    let vault = home.write("vault.sh", "#!/bin/sh\ntouch \"$HOME/asked\"\necho '{\"key\": \"hunter2\"}'\n");
+    std::fs::set_permissions(&vault, std::fs::Permissions::from_mode(0o755)).expect("executable");
+    haloy(&home, &["build"]).ok();
+    assert!(!home.path().join("asked").exists());
+    haloy(&home, &["deploy", "--detach"]).fails(1);
+    assert!(home.path().join("asked").exists());
+}
+
+#[test]
+fn a_server_that_is_away_is_found_out_before_anything_is_built() {
+    let api = FakeApi::start();
+    let home = home(&api, "image: {build_config: {platform: linux/amd64}}\n");
+    let config = home.read("haloy.yaml").replace(&api.address, "http://127.0.0.1:9");
+    home.write("haloy.yaml", &format!("{config}api_token: {{value: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa}}\n"));
+    has(&haloy(&home, &["deploy"]).fails(1), &["error: could not connect to `127.0.0.1:9`"]);
+    assert!(builds(&home).is_empty());
+}
+
+#[test]
+fn what_the_server_builds_is_pushed_nowhere() {
+    let api = FakeApi::start();
+    let registry = "repository: ghcr.io/ada/shop\n  registry: {username: {value: ada}, password: {value: hunter2}}";
+    let home = home(&api, &format!("image:\n  {registry}\n  build_config: {{on: server, push: registry}}\n"));
+    has(&haloy(&home, &["deploy"]).fails(2), &["what the server builds stays there", "help: leave `push` out"]);
 }

@@ -336,3 +336,53 @@ fn who_leaves_leaves_the_rest_as_it_is() {
     }
     run.fails(130);
 }
+
+/// Two deployments of each app; the earlier one has the snapshot that the app was deployed with.
+fn with_history(api: &FakeApi, app: &str) {
+    let deployment = |id: &str, current: bool| {
+        json!({
+            "id": id, "state": "complete", "image": "shop:v1", "image_id": null, "created_at": "2026-11-21T09:30:00Z",
+            "performer": null, "git_commit": null, "repeats": null, "current": current,
+        })
+    };
+    let spec = api.received_on(&deploy(app))[0].body["spec"].clone();
+    let earlier = deployment("20261101000000", false);
+    let list = json!([earlier, deployment("20261102000000", true)]);
+    api.on(&format!("GET /v1/apps/{app}/deployments"), [Answer::Json(200, list)]);
+    let details = json!({ "deployment": earlier, "spec": spec });
+    api.on(&format!("GET /v1/apps/{app}/deployments/20261101000000"), [Answer::Json(200, details)]);
+}
+
+#[test]
+fn a_rollback_takes_values_from_where_its_own_target_does() {
+    let (near, far) = willing();
+    let home = home(&near, &far, "env:\n  - {name: KEY, from: {env: SHOP_KEY}}\n");
+    let config = home.read("haloy.yaml").replace("  asia:\n", "  asia:\n    name: eu\n");
+    home.write("haloy.yaml", &config);
+    home.write(".env.eu", "SHOP_KEY=of-eu\n");
+    home.write(".env.asia", "SHOP_KEY=of-asia\n");
+    for (api, id) in [(&near, 7), (&far, 9)] {
+        api.on(&deploy("eu"), [accepted(id, 0)]).on("POST /v1/apps/eu/rollback", [accepted(id, 0)]);
+        api.on(&format!("GET /v1/jobs/{id}"), [job(id, "eu", "done")]);
+    }
+    home.haloy(&["deploy", "-t", "eu,asia"]).ok();
+    with_history(&near, "eu");
+    with_history(&far, "eu");
+    home.haloy(&["rollback", "-t", "eu,asia"]).ok();
+    let sent = |api: &FakeApi| api.received_on("POST /v1/apps/eu/rollback").pop().expect("a rollback").body["env"].clone();
+    assert_eq!(sent(&near), json!([{ "name": "KEY", "value": "of-eu" }]));
+    assert_eq!(sent(&far), json!([{ "name": "KEY", "value": "of-asia" }]));
+
+    let list = home.haloy(&["rollback", "--current-config", "-t", "eu,asia", "--json"]).json();
+    let targets: Vec<&Value> = list.as_array().expect("a list").iter().map(|entry| &entry["target"]).collect();
+    assert_eq!(targets, ["eu", "asia"]);
+    assert_eq!(near.received_on(&deploy("eu")).pop().expect("a deploy").body["image_of"], "20261101000000");
+
+    // A directory that describes other apps has nothing to say about this one.
+    home.write("haloy.yaml", &format!("name: other\nserver: {}\nimage: other:1\n", near.address));
+    home.write(".env", "SHOP_KEY=of-the-other\n");
+    let run = home.haloy(&["rollback", "eu", "20261101000000", "--server", &near.address]);
+    has(&run.stderr, &["warning: `KEY` cannot be looked up here and keep the values"]);
+    run.ok();
+    assert_eq!(sent(&near), json!([]));
+}

@@ -10,6 +10,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::docker::Local;
 use super::error::ImageError;
@@ -96,7 +97,16 @@ impl<R: Receiver> Reader<'_, R> {
         if size <= MAX_TEXT && matches!(start.first(), Some(b'{' | b'[')) {
             let mut text = start;
             entry.read_to_end(&mut text).map_err(broken)?;
-            self.texts.insert(path, text);
+            complete(text.len() as u64, size)?;
+            // The first file of a layer may be called `[id].js`.
+            match digest_of(&path) {
+                Some(digest) if serde_json::from_slice::<IgnoredAny>(&text).is_err() => {
+                    self.named_layer(path, digest, size, Vec::new(), text.as_slice())?;
+                }
+                _ => {
+                    self.texts.insert(path, text);
+                }
+            }
         } else if let Some(digest) = digest_of(&path) {
             self.named_layer(path, digest, size, start, entry)?;
         }
@@ -113,6 +123,7 @@ impl<R: Receiver> Reader<'_, R> {
         }
         let start = start_of(&mut entry)?;
         let spool = Spool::read(entry, &start, self.folder).map_err(ImageError::Spool)?;
+        complete(spool.size, size)?;
         self.known.learn(name, &spool.digest, size);
         self.layers.insert(path, Layer { digest: spool.digest.clone(), size: spool.size, packing: spool.packing });
         if self.receiver.needs(&spool.digest) { self.hand_over(spool) } else { Ok(()) }
@@ -125,6 +136,7 @@ impl<R: Receiver> Reader<'_, R> {
             return Ok(());
         }
         let spool = Spool::read(entry, &start, self.folder).map_err(ImageError::Spool)?;
+        complete(spool.size, size)?;
         if spool.digest != digest {
             return Err(ImageError::Damaged { digest });
         }
@@ -173,6 +185,11 @@ impl<R: Receiver> Reader<'_, R> {
         let target = self.links.get(path).map_or(path, String::as_str);
         self.layers.get(target).cloned().ok_or_else(|| missing(path))
     }
+}
+
+/// An archive may end in the middle of a content.
+fn complete(read: u64, size: u64) -> Result<(), ImageError> {
+    if read == size { Ok(()) } else { Err(broken(io::ErrorKind::UnexpectedEof.into())) }
 }
 
 /// The first bytes, by which a content is known; fewer at its end.
@@ -340,6 +357,31 @@ mod tests {
         let contents = read_it(&bytes, &image(&[b"unpacked"]), &mut KnownLayers::default(), &mut taken).unwrap();
         assert_eq!(contents.layers, [Layer { digest: digest(gzip), size: 8, packing: Packing::Gzip }]);
         assert_eq!(taken.taken, [digest(gzip)]);
+    }
+
+    #[test]
+    fn a_layer_that_looks_like_a_text_is_a_layer() {
+        let layer: &[u8] = b"[id].js\0\0\0 the rest of a tar header";
+        let saved = format!(r#"[{{"Config":"{}","Layers":["{}"]}}]"#, blob_path(&digest(b"{}")), blob_path(&digest(layer)));
+        let bytes = archive(&[
+            Entry::File(blob_path(&digest(b"{}")), b"{}"),
+            Entry::File(blob_path(&digest(layer)), layer),
+            Entry::File("manifest.json".into(), saved.as_bytes()),
+        ]);
+        let mut taken = Taken::default();
+        read_it(&bytes, &image(&[layer]), &mut KnownLayers::default(), &mut taken).unwrap();
+        assert_eq!(taken.taken, [digest(layer)]);
+    }
+
+    #[test]
+    fn an_archive_that_ends_in_the_middle_teaches_nothing() {
+        let manifest = format!(r#"[{{"Config":"{}.json","Layers":["aa/layer.tar","bb/layer.tar"]}}]"#, digest(b"{}").hex());
+        let bytes = legacy(manifest.as_bytes());
+        let middle = bytes.windows(5).position(|window| window == b"lower").unwrap() + 3;
+        let mut known = KnownLayers::default();
+        let said = read_it(&bytes[..middle], &image(&[b"lower", b"upper"]), &mut known, &mut Taken::default()).unwrap_err();
+        assert!(said.contains("end of file"), "{said}");
+        assert_eq!(known.get("aa", 5), None);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! `docker build`: the arguments that a recipe comes to, and the image that comes out.
 
-use super::docker::Docker;
-use super::dockerfile;
+use super::docker::{Backend, Docker};
 use super::error::ImageError;
 use super::recipe::Recipe;
 use crate::client::exit_status;
+use crate::env;
 use crate::names::Digest;
 
 /// What is known of the machine that builds.
@@ -12,28 +12,29 @@ use crate::names::Digest;
 pub struct Builder {
     pub docker: Docker,
     /// What it builds without being told.
-    pub platform: String,
-    pub buildkit: bool,
+    platform: String,
+    backend: Backend,
 }
 
 impl Builder {
     pub async fn of(docker: Docker) -> Result<Self, ImageError> {
-        let (platform, buildkit) = tokio::join!(docker.platform(), docker.has_buildkit());
-        Ok(Self { platform: platform?, buildkit, docker })
+        let (platform, backend) = tokio::join!(docker.platform(), docker.backend());
+        Ok(Self { platform: platform?, backend, docker })
     }
 
-    /// Arguments whose values stay in the image's history although they are secrets.
-    pub fn exposed<'r>(&self, recipe: &'r Recipe) -> Vec<&'r str> {
-        let declared = recipe.place.dockerfile.as_deref().map(|path| self.docker.in_folder(path)).map(|path| dockerfile::arguments(&path));
-        let declared = declared.unwrap_or_default();
-        recipe.args.iter().filter(|arg| arg.is_secret && declared.contains(&arg.name)).map(|arg| arg.name.as_str()).collect()
+    /// Secrets can be mounted, and need not be arguments.
+    pub fn mounts_secrets(&self) -> bool {
+        self.backend != Backend::Classic
     }
 
-    /// Builds it, `say`ing what the build prints.
-    pub async fn build(&self, recipe: &Recipe, say: impl Fn(&str)) -> Result<Digest, ImageError> {
+    /// Builds it, `say`ing what the build prints. `exposed`: the secrets that are arguments all the same.
+    pub async fn build(&self, recipe: &Recipe, exposed: &[&str], say: impl Fn(&str)) -> Result<Digest, ImageError> {
         let folder = tempfile::tempdir().map_err(ImageError::Spool)?;
         let id_file = folder.path().join("id");
-        let mut command = self.docker.command(self.words(recipe, &self.exposed(recipe)));
+        let mut command = self.docker.command(self.words(recipe, exposed));
+        if self.backend == Backend::BuildKit {
+            command.env(env::DOCKER_BUILDKIT, "1");
+        }
         command.arg("--iidfile").arg(&id_file).arg(&recipe.place.context);
         command.envs(recipe.args.iter().map(|arg| (arg.name.as_str(), arg.value.expose())));
         let (status, words) = self.docker.run(command, say).await?;
@@ -47,13 +48,15 @@ impl Builder {
 
     /// All but the file for the id and the context. Values are in the environment: arguments can be seen by everybody.
     fn words(&self, recipe: &Recipe, exposed: &[&str]) -> Vec<String> {
-        let mut words = vec!["build".to_owned(), "--tag".to_owned(), recipe.image.to_string()];
+        let build: &[&str] = if self.backend == Backend::Buildx { &["buildx", "build", "--load"] } else { &["build"] };
+        let mut words: Vec<String> = build.iter().copied().chain(["--tag", recipe.image.as_str()]).map(str::to_owned).collect();
         let mut option = |name: &str, value: &str| words.extend([format!("--{name}"), value.to_owned()]);
         if let Some(dockerfile) = &recipe.place.dockerfile {
             option("file", &dockerfile.to_string_lossy());
         }
-        // The classic builder takes the flag for something special.
-        if let Some(platform) = recipe.platform.as_ref().filter(|platform| **platform != self.platform) {
+        // The classic builder takes the flag for something special; BuildKit may have been told another default.
+        let is_needed = |platform: &str| self.mounts_secrets() || platform != self.platform;
+        if let Some(platform) = recipe.platform.as_ref().filter(|platform| is_needed(platform)) {
             option("platform", platform);
         }
         if let Some(target) = &recipe.target {
@@ -63,7 +66,7 @@ impl Builder {
         recipe.cache_to.iter().for_each(|value| option("cache-to", value));
         recipe.ssh.iter().for_each(|value| option("ssh", value));
         for arg in &recipe.args {
-            let mounted = arg.is_secret && self.buildkit;
+            let mounted = arg.is_secret && self.mounts_secrets();
             if mounted {
                 option("secret", &format!("id={name},env={name}", name = arg.name));
             }

@@ -33,7 +33,12 @@ impl Context {
 
     /// What the builder calls the Dockerfile.
     pub fn dockerfile(&self) -> String {
-        let inside = || Some(self.dockerfile.canonicalize().ok()?.strip_prefix(self.root.canonicalize().ok()?).ok()?.to_owned());
+        // By its own name, where that is a link's.
+        let inside = || {
+            let folder = self.dockerfile.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let path = folder.canonicalize().ok()?.join(self.dockerfile.file_name()?);
+            Some(path.strip_prefix(self.root.canonicalize().ok()?).ok()?.to_owned())
+        };
         inside().map_or_else(|| OUTSIDE.to_owned(), |path: PathBuf| slashes(&path))
     }
 
@@ -43,7 +48,8 @@ impl Context {
         archive.follow_symlinks(false);
         let dockerfile = self.dockerfile();
         self.write_below(Path::new(""), &dockerfile, &mut archive)?;
-        archive.append_path_with_name(&self.dockerfile, &dockerfile).map_err(failed(&self.dockerfile))?;
+        let mut file = fs::File::open(&self.dockerfile).map_err(failed(&self.dockerfile))?;
+        archive.append_file(&dockerfile, &mut file).map_err(failed(&self.dockerfile))?;
         archive.finish().map_err(failed(&self.root))
     }
 
@@ -107,5 +113,21 @@ mod tests {
         assert_eq!(names(&files, "../Web"), [".dockerignore", "a", ".haloy.dockerfile"], "the Dockerfile's own list wins");
         let files = [("Dockerfile", ""), ("docs/a", ""), ("docs/keep/b", ""), (".dockerignore", "docs\n!docs/keep\n.dockerignore")];
         assert_eq!(names(&files, "Dockerfile"), ["docs/keep", "docs/keep/b", "Dockerfile"]);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_dockerfile_that_is_a_link_arrives_as_what_it_leads_to() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("docker")).unwrap();
+        fs::write(folder.path().join("docker/prod"), "FROM scratch").unwrap();
+        std::os::unix::fs::symlink("docker/prod", folder.path().join("Dockerfile")).unwrap();
+        let mut archive = Vec::new();
+        let context = Context::new(folder.path(), &folder.path().join("Dockerfile")).unwrap();
+        context.write(&mut archive).unwrap();
+        let mut archive = tar::Archive::new(archive.as_slice());
+        let file = archive.entries().unwrap().map(Result::unwrap).find(|entry| entry.path_bytes().as_ref() == b"Dockerfile");
+        let text = std::io::read_to_string(file.unwrap()).unwrap();
+        assert_eq!((context.dockerfile().as_str(), text.as_str()), ("Dockerfile", "FROM scratch"));
     }
 }

@@ -22,6 +22,17 @@ pub struct Docker {
     folder: PathBuf,
 }
 
+/// What builds images behind the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// The engine's first builder, which knows no secrets.
+    Classic,
+    /// The BuildKit inside the engine, without the plugin for it.
+    BuildKit,
+    /// BuildKit through its plugin: in the engine, or in a container or on another machine, from where the image is loaded.
+    Buildx,
+}
+
 /// An image of the local engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Local {
@@ -52,6 +63,13 @@ struct RootFs {
     layers: Option<Vec<Digest>>,
 }
 
+impl Local {
+    /// The engine keeps images in containerd: its layers lie there as a registry had them or would have them.
+    pub fn is_named_by_manifest(&self) -> bool {
+        self.digests.iter().any(|name| name.ends_with(&format!("@{}", self.id)))
+    }
+}
+
 impl Docker {
     /// Looks for the program on the PATH; `folder` is where it runs.
     pub fn find(folder: &Path) -> Option<Self> {
@@ -60,11 +78,6 @@ impl Docker {
         let program = std::env::split_paths(&path).map(|folder| folder.join(&name)).find(|file| file.is_file())?;
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         Some(Self { program, folder: folder.to_owned() })
-    }
-
-    /// A path as the program sees it.
-    pub fn in_folder(&self, path: &Path) -> PathBuf {
-        self.folder.join(path)
     }
 
     pub fn command<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Command {
@@ -89,10 +102,15 @@ impl Docker {
         self.ask(&["version", "--format", "{{.Server.Os}}/{{.Server.Arch}}"]).await
     }
 
-    /// Whether builds are BuildKit's, which knows secrets.
-    pub async fn has_buildkit(&self) -> bool {
-        let refused = env::read(env::DOCKER_BUILDKIT).is_some_and(|value| value == "0" || value == "false");
-        !refused && self.ask(&["buildx", "version"]).await.is_ok()
+    /// What builds, as far as the user has not chosen it with `DOCKER_BUILDKIT`.
+    pub async fn backend(&self) -> Backend {
+        let wish = env::read(env::DOCKER_BUILDKIT);
+        match wish.as_deref() {
+            Some("0" | "false") => Backend::Classic,
+            _ if self.ask(&["buildx", "version"]).await.is_ok() => Backend::Buildx,
+            Some("1" | "true") => Backend::BuildKit,
+            _ => Backend::Classic,
+        }
     }
 
     pub async fn inspect(&self, image: &str) -> Result<Local, ImageError> {

@@ -28,7 +28,7 @@ pub fn find(image: &str, build: &Build, folder: &Path) -> Result<Place, ImageErr
         return Err(ImageError::NoContext { image: image.to_owned(), context: context.to_owned(), path });
     }
     let candidates = match &build.dockerfile {
-        None => vec![Path::new(context).join("Dockerfile")],
+        None => vec![Path::new(context).join("Dockerfile"), PathBuf::from("Dockerfile")],
         Some(written) => vec![PathBuf::from(&written.path), Path::new(context).join(&written.path)],
     };
     match candidates.iter().find(|candidate| folder.join(candidate).is_file()) {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::error::{FAILED, MISUSE, Report};
 use crate::names::Digest;
+use crate::paths;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
@@ -36,7 +37,7 @@ pub enum ImageError {
         #[source]
         source: io::Error,
     },
-    #[error("could not keep layers in a temporary directory")]
+    #[error("could not keep files for a while on this machine")]
     Spool(#[source] io::Error),
     #[error("what `docker image save` gives out is not understood: {reason}")]
     Archive { reason: String },
@@ -64,7 +65,7 @@ impl PushFailure {
             (PushFailure::Credentials, &["unauthorized", "denied", "no basic auth", "authentication required", "forbidden"]),
             (PushFailure::Network, &["dial tcp", "no such host", "timeout", "connection re", "unreachable", "eof"]),
         ];
-        let words = words.to_ascii_lowercase();
+        let words = reason(words).to_ascii_lowercase();
         WORDS.iter().find(|(_, signs)| signs.iter().any(|sign| words.contains(sign))).map_or(Self::Other, |(kind, _)| *kind)
     }
 }
@@ -91,7 +92,10 @@ impl Report for ImageError {
             Self::RemoteBuild { .. } => "nothing was deployed".to_owned(),
             Self::RemoteContext { .. } => "build where Docker is (`on: client`), or check the source out and name its directory".to_owned(),
             Self::RemoteKeys { .. } => "leave them out, or build where Docker is (`on: client`)".to_owned(),
-            Self::Spool(_) => "make room there, or set TMPDIR to a directory with more".to_owned(),
+            Self::Spool(_) => {
+                let cache = paths::client_cache();
+                format!("make room in `{}`, and in the directory that TMPDIR names", cache.display())
+            }
             Self::Push { kind, image, .. } => match kind {
                 PushFailure::Credentials => {
                     "check `username` and `password` of `image.registry`: the login must be allowed to push".to_owned()
@@ -126,6 +130,7 @@ mod tests {
             ("name unknown: The repository with name 'x' does not exist in the registry", PushFailure::Repository),
             ("Get \"https://r/v2/\": x509: certificate signed by unknown authority", PushFailure::Tls),
             ("dial tcp: lookup r.example: no such host", PushFailure::Network),
+            ("copied certificate.pem\ndenied: requested access to the resource is denied", PushFailure::Credentials),
             ("something new", PushFailure::Other),
         ] {
             assert_eq!(PushFailure::read(words), kind, "{words}");

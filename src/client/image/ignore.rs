@@ -1,7 +1,7 @@
 //! `.dockerignore`: which files of a context the builder does not see (Docker's build reference, ".dockerignore files").
 //!
-//! Patterns are those of Go's `filepath.Match`, with `**` for any number of directories. They are tried in their order and
-//! the last that fits decides; a pattern that fits a directory fits everything below it; `!` takes files back in.
+//! Patterns are those of Go's `filepath.Match`, with `**` for anything, directories as well. They are tried in their order
+//! and the last that fits decides; a pattern that fits a directory fits everything below it; `!` takes files back in.
 
 /// The patterns of one file.
 #[derive(Debug, Default)]
@@ -11,7 +11,7 @@ pub struct Ignore {
 
 #[derive(Debug)]
 struct Pattern {
-    parts: Vec<String>,
+    text: String,
     takes_back: bool,
 }
 
@@ -23,19 +23,18 @@ impl Ignore {
                 Some(rest) => (true, rest.trim()),
                 None => (false, line),
             };
-            let parts = clean(pattern);
-            (!parts.is_empty()).then_some(Pattern { parts, takes_back })
+            let text = clean(pattern);
+            (!text.is_empty()).then_some(Pattern { text, takes_back })
         });
         Self { patterns: patterns.collect() }
     }
 
     /// Whether the builder does not see this path, relative to the context and with `/`.
     pub fn leaves_out(&self, path: &str) -> bool {
-        let parts: Vec<&str> = path.split('/').collect();
         let mut out = false;
         for pattern in &self.patterns {
             // One that changes nothing need not be tried.
-            if pattern.takes_back == out && pattern.fits(&parts) {
+            if pattern.takes_back == out && pattern.fits(path) {
                 out = !pattern.takes_back;
             }
         }
@@ -44,71 +43,77 @@ impl Ignore {
 
     /// Whether something below this directory may be taken back in although the directory is left out.
     pub fn may_take_back_below(&self, directory: &str) -> bool {
-        let parts: Vec<&str> = directory.split('/').collect();
-        self.patterns.iter().filter(|pattern| pattern.takes_back).any(|pattern| pattern.may_fit_below(&parts))
+        self.patterns.iter().filter(|pattern| pattern.takes_back).any(|pattern| pattern.may_fit_below(directory))
     }
 }
 
 impl Pattern {
     /// The path itself, or a directory above it.
-    fn fits(&self, path: &[&str]) -> bool {
-        (1..=path.len()).any(|length| fit(&self.parts, &path[..length]))
+    fn fits(&self, path: &str) -> bool {
+        let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
+        ends.into_iter().any(|end| self.fits_exactly(&path[..end]))
     }
 
-    fn may_fit_below(&self, directory: &[&str]) -> bool {
-        let (mut parts, mut path) = (self.parts.as_slice(), directory);
-        while let ([part, rest @ ..], [name, below @ ..]) = (parts, path) {
-            if part == "**" {
-                return true;
+    fn fits_exactly(&self, path: &str) -> bool {
+        match self.text.strip_prefix("**") {
+            // Docker looks at the end alone: `**.pem` is every file that ends so, wherever it is.
+            Some(end) if !end.is_empty() && !end.contains(['*', '?', '[', '\\']) => {
+                path.ends_with(end) || end.strip_prefix('/') == Some(path)
             }
-            if !fit_part(part.as_bytes(), name.as_bytes()) {
-                return false;
-            }
-            (parts, path) = (rest, below);
+            _ => fit(self.text.as_bytes(), path.as_bytes()),
         }
-        !parts.is_empty() || path.is_empty()
+    }
+
+    fn may_fit_below(&self, directory: &str) -> bool {
+        let (mut parts, mut names) = (self.text.split('/'), directory.split('/'));
+        loop {
+            match (parts.next(), names.next()) {
+                (Some(part), _) if part.contains("**") => return true,
+                (Some(part), Some(name)) if fit(part.as_bytes(), name.as_bytes()) => {}
+                (Some(_), Some(_)) => return false,
+                (None, None) | (Some(_), None) => return true,
+                (None, Some(_)) => return false,
+            }
+        }
     }
 }
 
 /// Without `.` and empty parts, and with `..` followed as far as the context goes.
-fn clean(pattern: &str) -> Vec<String> {
-    let mut parts: Vec<String> = Vec::new();
+fn clean(pattern: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
     for part in pattern.split('/') {
         match part {
             "" | "." => {}
             ".." => {
                 parts.pop();
             }
-            part => parts.push(part.to_owned()),
+            part => parts.push(part),
         }
     }
-    parts
+    parts.join("/")
 }
 
-fn fit(parts: &[String], path: &[&str]) -> bool {
-    match (parts.split_first(), path.split_first()) {
-        (None, None) => true,
-        (Some((part, rest)), _) if part == "**" => (0..=path.len()).any(|skipped| fit(rest, &path[skipped..])),
-        (Some((part, rest)), Some((name, below))) => fit_part(part.as_bytes(), name.as_bytes()) && fit(rest, below),
-        _ => false,
-    }
-}
-
-/// `*`, `?`, `[a-z]`, `[^a-z]` and `\` for the character itself. What is not a pattern fits nothing.
-fn fit_part(pattern: &[u8], name: &[u8]) -> bool {
-    match (pattern.split_first(), name.split_first()) {
-        (None, None) => true,
-        (Some((b'*', rest)), _) => (0..=name.len()).any(|skipped| fit_part(rest, &name[skipped..])),
-        (Some((b'?', rest)), Some((_, below))) => fit_part(rest, below),
-        (Some((b'[', rest)), Some((character, below))) => match class(rest, *character) {
-            Some((true, rest)) => fit_part(rest, below),
+/// `*`, `?`, `[a-z]`, `[^a-z]` within a name, `**` beyond it, and `\` for the character itself. What is not a pattern
+/// fits nothing.
+fn fit(pattern: &[u8], path: &[u8]) -> bool {
+    match (pattern, path) {
+        ([], []) => true,
+        ([b'*', b'*', rest @ ..], _) => {
+            let rest = rest.strip_prefix(b"/").unwrap_or(rest);
+            let mut below = (0..path.len()).filter(|&at| path[at] == b'/').map(|at| &path[at + 1..]);
+            rest.is_empty() || fit(rest, path) || below.any(|path| fit(rest, path))
+        }
+        ([b'*', rest @ ..], _) => {
+            let name = path.iter().position(|&character| character == b'/').unwrap_or(path.len());
+            (0..=name).any(|skipped| fit(rest, &path[skipped..]))
+        }
+        ([b'?', rest @ ..], [character, below @ ..]) => *character != b'/' && fit(rest, below),
+        ([b'[', rest @ ..], [character, below @ ..]) => match class(rest, *character) {
+            Some((true, rest)) => *character != b'/' && fit(rest, below),
             _ => false,
         },
-        (Some((b'\\', rest)), Some((character, below))) => match rest.split_first() {
-            Some((escaped, rest)) => escaped == character && fit_part(rest, below),
-            None => false,
-        },
-        (Some((wanted, rest)), Some((character, below))) => wanted == character && fit_part(rest, below),
+        ([b'\\', escaped, rest @ ..], [character, below @ ..]) => escaped == character && fit(rest, below),
+        ([wanted, rest @ ..], [character, below @ ..]) => *wanted != b'\\' && wanted == character && fit(rest, below),
         _ => false,
     }
 }
@@ -160,6 +165,9 @@ mod tests {
             ("*.md\n!README.md", &["a.md"], &["README.md", "docs/a.md"]),
             ("*.md\n!README*.md\nREADME-secret.md", &["README-secret.md"], &["README-x.md"]),
             ("docs\n!docs/keep", &["docs/a", "docs"], &["docs/keep", "docs/keep/b"]),
+            ("**.pem", &["a.pem", "certs/key.pem"], &["a.pem2", "pem"]),
+            ("a**b", &["ab", "ax/b", "a/x/b"], &["axb"]),
+            ("**/*.go", &["x.go", "a/b/x.go"], &["x.gox"]),
             ("**\n!src", &["a", "a/b"], &["src", "src/x"]),
             ("# comment\n\n  spaced  \n", &["spaced"], &["# comment"]),
             ("./a/../b", &["b"], &["a"]),

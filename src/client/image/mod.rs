@@ -30,4 +30,4 @@ mod upload;
 
 pub use error::ImageError;
 pub use progress::size;
-pub use provide::{Provided, Provider, Wanted, provide};
+pub use provide::{Provided, Provider, Wanted, check, provide};

@@ -34,10 +34,6 @@ impl Progress {
         self.0.sent.load(Ordering::Relaxed)
     }
 
-    pub fn interrupted(&self, error: &ClientError, delay: Duration) {
-        term::words(&format!("  {}; going on in {}", chain(error), in_words(delay)));
-    }
-
     /// Shows bytes and rate until it is dropped, to whoever waits.
     pub async fn show(&self, what: &str, output: Option<&Output>) -> Infallible {
         let Some(output) = output else { return std::future::pending().await };
@@ -55,6 +51,11 @@ impl Progress {
             }
         }
     }
+}
+
+/// Tells why nothing happens for a while.
+pub fn interrupted(error: &ClientError, delay: Duration) {
+    term::words(&format!("  {}; going on in {}", chain(error), in_words(delay)));
 }
 
 /// `0 B`, `12.3 MB`: decimal units, as networks and disks have them.

@@ -17,7 +17,7 @@ use crate::client::interruption::Interruption;
 use crate::client::output::Output;
 use crate::config::secrets::FetchedSecrets;
 use crate::config::{BuildsOn, Environment, Push, Target};
-use crate::names::{AppName, Digest};
+use crate::names::Digest;
 use crate::term;
 use crate::wire::{Pin, RegistryLogin, Version, routes};
 
@@ -34,7 +34,7 @@ pub struct Wanted<'a> {
 pub struct Provided {
     /// None where the image exists already.
     pub pins: Vec<Option<Pin>>,
-    /// The ids of the images that were built here.
+    /// What was built, and its id on the engine that built it.
     pub built: Vec<(String, Digest)>,
 }
 
@@ -48,6 +48,16 @@ pub struct Provider<'a> {
     /// Only build.
     pub stay_here: bool,
     pub interruption: &'a Interruption,
+}
+
+/// Looks whether all is there that the targets are built from, before anybody is asked for anything.
+pub fn check<'t>(folder: &Path, targets: impl Iterator<Item = &'t Target>) -> Result<(), ImageError> {
+    for target in targets {
+        if let Some(build) = &target.image.build {
+            dockerfile::find(target.spec.image.as_str(), build, folder)?;
+        }
+    }
+    Ok(())
 }
 
 /// Builds and brings.
@@ -72,13 +82,8 @@ pub async fn provide(provider: &Provider<'_>, wanted: &[Wanted<'_>]) -> Result<P
 }
 
 impl Provider<'_> {
-    /// Every build that there is, with the targets that share it. What cannot be built is found before anything is.
+    /// Every build that there is, with the targets that share it.
     async fn builds(&self, wanted: &[Wanted<'_>]) -> Result<Vec<(Recipe, Vec<usize>)>, ClientError> {
-        for one in wanted {
-            if let Some(build) = &one.target.image.build {
-                dockerfile::find(one.target.spec.image.as_str(), build, self.folder)?;
-            }
-        }
         let mut builds: Vec<(Recipe, Vec<usize>)> = Vec::new();
         let mut platforms: BTreeMap<String, Option<String>> = BTreeMap::new();
         for (index, one) in wanted.iter().enumerate() {
@@ -121,9 +126,10 @@ impl Provider<'_> {
         }
         let docker = Docker::find(self.folder).ok_or_else(|| ImageError::NoDocker { image: image.to_owned() })?;
         let builder = Builder::of(docker).await?;
-        self.warn_of_exposed(&builder, recipe);
+        let exposed = recipe.exposed(self.folder);
+        self.warn_of(&exposed, builder.mounts_secrets());
         self.heading(&format!("building `{image}`"));
-        let id = builder.build(recipe, |line| self.say(line)).await?;
+        let id = builder.build(recipe, &exposed, |line| self.say(line)).await?;
         provided.built.push((recipe.image.to_string(), id.clone()));
         if self.stay_here {
             return Ok(());
@@ -132,14 +138,14 @@ impl Provider<'_> {
         self.to_servers(&builder, &id, targets, wanted, provided).await
     }
 
-    fn warn_of_exposed(&self, builder: &Builder, recipe: &Recipe) {
-        let exposed = builder.exposed(recipe);
-        if let (Some(name), true) = (exposed.first(), builder.buildkit) {
-            let names = exposed.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-            let warning = format!("warning: the Dockerfile declares {names} with `ARG`: the value stays in the image's history");
-            term::words(&self.output.terminal.yellow(&warning));
-            term::words(&format!("hint: leave the `ARG` out and use `RUN --mount=type=secret,id={name},env={name} …`"));
-        }
+    fn warn_of(&self, exposed: &[&str], can_mount: bool) {
+        let [name, ..] = exposed else { return };
+        let names = exposed.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let warning = format!("warning: the Dockerfile declares {names} with `ARG`: the value stays in the image's history");
+        let way = format!("leave the `ARG` out and use `RUN --mount=type=secret,id={name},env={name} …`");
+        let hint = if can_mount { way } else { format!("build with Docker's buildx plugin on this machine, {way}") };
+        term::words(&self.output.terminal.yellow(&warning));
+        term::words(&format!("hint: {hint}"));
     }
 
     /// A server builds for itself: no image travels.
@@ -151,6 +157,7 @@ impl Provider<'_> {
         provided: &mut Provided,
     ) -> Result<(), ClientError> {
         let mut ids: BTreeMap<String, Digest> = BTreeMap::new();
+        self.warn_of(&recipe.exposed(self.folder), false);
         for &index in targets {
             let Wanted { api: Some(api), target, .. } = &wanted[index] else { continue };
             let server = api.server();
@@ -205,7 +212,7 @@ impl Provider<'_> {
         let mut destinations: Vec<Destination<'_>> = Vec::new();
         for &index in &targets {
             let Wanted { api: Some(api), target, .. } = &wanted[index] else { continue };
-            let repository = repository(&target.spec.name);
+            let repository = routes::repository(&target.spec.name);
             match destinations.iter_mut().find(|known| known.api.server() == api.server()) {
                 Some(known) if known.repositories.contains(&repository) => {}
                 Some(known) => known.repositories.push(repository),
@@ -239,8 +246,4 @@ impl Provider<'_> {
 
 fn goes_to(target: &Target, place: Push) -> bool {
     target.image.build.as_ref().is_some_and(|build| build.push == place)
-}
-
-fn repository(app: &AppName) -> String {
-    routes::repository(app)
 }

@@ -66,6 +66,12 @@ impl Recipe {
             on: build.on,
         })
     }
+
+    /// Arguments whose values stay in the image's history although they are secrets: the Dockerfile declares them.
+    pub fn exposed(&self, folder: &Path) -> Vec<&str> {
+        let declared = self.place.dockerfile.as_deref().map(|path| dockerfile::arguments(&folder.join(path))).unwrap_or_default();
+        self.args.iter().filter(|arg| arg.is_secret && declared.contains(&arg.name)).map(|arg| arg.name.as_str()).collect()
+    }
 }
 
 fn is_secret(target: &Target, build: &Build, name: &str) -> bool {

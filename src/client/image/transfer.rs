@@ -4,7 +4,9 @@
 //! takes that. A connection that breaks is made anew, and the upload goes on where the server says that it is.
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,10 +16,10 @@ use http::{Method, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http1::SendRequest;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::manifest::{MEDIA_TYPE, Manifest};
-use super::progress::Progress;
+use super::progress::{self, Progress};
 use super::spool::{Chunk, Spool};
 use crate::client::api::{Api, StreamedBody};
 use crate::client::error::ClientError;
@@ -26,10 +28,9 @@ use crate::names::Digest;
 
 type Body = StreamedBody;
 
-/// From the last byte of a request to its answer: the server may have to write it to a slow disk.
-const ANSWER: Duration = Duration::from_secs(120);
-/// A server that has not taken a byte for so long is not there any more.
-const SILENCE: Duration = Duration::from_secs(60);
+/// A server that has neither taken a piece nor answered for so long is not there any more. It may have to write to a
+/// slow disk.
+const SILENCE: Duration = Duration::from_secs(120);
 /// Read and sent at once, in bytes.
 const PIECE: usize = 256 * 1024;
 const MAX_ANSWER: usize = 64 * 1024;
@@ -38,6 +39,8 @@ const MAX_ANSWER: usize = 64 * 1024;
 pub struct Line<'a> {
     api: &'a Api,
     sender: Option<SendRequest<Body>>,
+    /// Counts the pieces that the connection took.
+    pieces: Arc<AtomicU64>,
 }
 
 /// The head of an answer, and what a refusal says.
@@ -51,7 +54,7 @@ struct Answer {
 
 impl<'a> Line<'a> {
     pub fn new(api: &'a Api) -> Self {
-        Self { api, sender: None }
+        Self { api, sender: None, pieces: Arc::default() }
     }
 
     /// The size of a content in bytes, when the server has it.
@@ -82,21 +85,19 @@ impl<'a> Line<'a> {
 
     /// Sends a layer chunk by chunk, through broken connections.
     pub async fn layer(&mut self, repository: &str, layer: &Arc<Spool>, progress: &Progress) -> Result<(), ClientError> {
-        let mut upload = Upload { repository, layer, progress, location: None };
+        let mut upload = Upload { repository, layer, progress, location: None, arrived: 0 };
         let mut patience = Patience::new();
+        let mut before = 0;
         loop {
-            let before = Instant::now();
             match upload.go_on(self).await {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_passing() => {
-                    self.sender = None;
-                    // A connection that held for a while is heard of.
-                    if before.elapsed() > SILENCE {
+                    // A connection that brings something each time may break as often as it likes.
+                    if upload.arrived > before {
                         patience.heard();
                     }
-                    let Some(delay) = patience.next() else { return Err(error) };
-                    progress.interrupted(&error, delay);
-                    tokio::time::sleep(delay).await;
+                    before = upload.arrived;
+                    self.wait(error, &mut patience).await?;
                 }
                 Err(error) => return Err(error),
             }
@@ -108,14 +109,19 @@ impl<'a> Line<'a> {
         let mut patience = Patience::new();
         loop {
             match request(self).await {
-                Err(error) if error.is_passing() => {
-                    self.sender = None;
-                    let Some(delay) = patience.next() else { return Err(error) };
-                    tokio::time::sleep(delay).await;
-                }
+                Err(error) if error.is_passing() => self.wait(error, &mut patience).await?,
                 answer => return answer,
             }
         }
+    }
+
+    /// Until it is time for another attempt; the error when there is none.
+    async fn wait(&mut self, error: ClientError, patience: &mut Patience) -> Result<(), ClientError> {
+        self.sender = None;
+        let Some(delay) = patience.next() else { return Err(error) };
+        progress::interrupted(&error, delay);
+        tokio::time::sleep(delay).await;
+        Ok(())
     }
 
     async fn send(
@@ -141,11 +147,24 @@ impl<'a> Line<'a> {
         if let Err(error) = sender.ready().await {
             return Err(self.api.broken(name(), error));
         }
-        let answer = timeout(ANSWER, sender.send_request(request)).await;
-        let answer = answer.map_err(|_| self.api.no_answer(name(), ANSWER))?.map_err(|error| self.api.broken(name(), error))?;
+        let answer = self.answer(sender.send_request(request)).await;
+        let answer = answer.ok_or_else(|| self.api.no_answer(name(), SILENCE))?.map_err(|error| self.api.broken(name(), error))?;
         let answer = read(answer).await.map_err(|error| self.api.broken(name(), error))?;
         self.sender = Some(sender);
         Ok(answer)
+    }
+
+    /// Waits as long as the body of the request is on its way, however slow the way is.
+    async fn answer<A>(&self, answer: impl Future<Output = A>) -> Option<A> {
+        let mut answer = pin!(answer);
+        loop {
+            let before = self.pieces.load(Ordering::Relaxed);
+            match timeout(SILENCE, &mut answer).await {
+                Ok(answer) => return Some(answer),
+                Err(_) if self.pieces.load(Ordering::Relaxed) > before => {}
+                Err(_) => return None,
+            }
+        }
     }
 
     fn refused(&self, method: &str, path: &str, answer: Answer) -> ClientError {
@@ -169,6 +188,8 @@ struct Upload<'u> {
     progress: &'u Progress,
     /// Of the session, once there is one.
     location: Option<String>,
+    /// Bytes of the content that the server is known to have.
+    arrived: u64,
 }
 
 impl Upload<'_> {
@@ -190,8 +211,10 @@ impl Upload<'_> {
             },
         };
         let location = self.location.clone().unwrap_or_default();
+        self.arrived = arrived;
         for chunk in self.layer.rest(arrived) {
             self.chunk(line, &location, chunk).await?;
+            self.arrived = chunk.first + chunk.length;
         }
         let path = format!("{location}?digest={}", self.layer.digest);
         let answer = line.send(Method::PUT, &path, &[], empty()).await?;
@@ -236,7 +259,7 @@ impl Upload<'_> {
         if self.layer.is_compressed() {
             headers.push((CONTENT_ENCODING, "zstd".to_owned()));
         }
-        let pieces = pieces(Arc::clone(self.layer), chunk, self.progress.clone());
+        let pieces = pieces(Arc::clone(self.layer), chunk, self.progress.clone(), Arc::clone(&line.pieces));
         let body = StreamBody::new(pieces).boxed_unsync();
         let answer = line.send(Method::PATCH, location, &headers, (body, chunk.stored)).await?;
         match answer.status {
@@ -249,13 +272,19 @@ impl Upload<'_> {
     }
 }
 
-fn pieces(layer: Arc<Spool>, chunk: Chunk, progress: Progress) -> impl Stream<Item = io::Result<Frame<Bytes>>> + Send {
+fn pieces(
+    layer: Arc<Spool>,
+    chunk: Chunk,
+    progress: Progress,
+    taken: Arc<AtomicU64>,
+) -> impl Stream<Item = io::Result<Frame<Bytes>>> + Send {
     let ends = (chunk.offset, chunk.offset + chunk.stored);
     stream::unfold(ends, move |(at, end)| {
         let length = usize::try_from(end - at).unwrap_or(PIECE).min(PIECE);
         let read = (length > 0).then(|| layer.bytes(at, length));
         if read.is_some() {
             progress.sent(length as u64);
+            taken.fetch_add(1, Ordering::Relaxed);
         }
         std::future::ready(read.map(|read| (read.map(|bytes| Frame::data(Bytes::from(bytes))), (at + length as u64, end))))
     })

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,7 +24,9 @@ use super::transfer::Line;
 use crate::client::api::Api;
 use crate::client::error::ClientError;
 use crate::client::output::Output;
+use crate::files;
 use crate::names::Digest;
+use crate::paths;
 use crate::wire::{Code, Room, RoomRequest, routes};
 
 /// Layers that go to one server at once.
@@ -75,7 +78,7 @@ pub async fn send(
         }
     }
     let there = local.layers.len().saturating_sub(sent.len());
-    let saved = local.size.saturating_sub(progress.total());
+    let saved = (local.size * holders.len() as u64).saturating_sub(progress.total());
     let Some(output) = output else { return Ok(manifest.digest) };
     output.words(&format!(
         "  uploaded {} in {:.1} s ({there} of {} layers were there, {} saved)",
@@ -123,12 +126,12 @@ impl<'a> Holder<'a> {
     async fn ask_for_room(&self, local: &Local) -> Result<(), ClientError> {
         let layers: BTreeSet<&Digest> = local.layers.iter().collect();
         let has: u64 = layers.iter().filter_map(|digest| self.has.get(*digest)).sum();
-        let request = RoomRequest { bytes: local.size.saturating_sub(has) };
-        let answer = tokio::time::timeout(ROOM_PATIENCE, self.to.api.post::<_, Room>(routes::ROOM, &request)).await;
-        match answer {
-            Ok(Err(ClientError::Refused { problem, .. })) if problem.code == Code::NotFound => Ok(()),
-            Ok(answer) => answer.map(|_| ()),
-            Err(_) => Ok(()),
+        // Where layers are kept packed, nobody knows yet which of them the server has.
+        let bytes = if local.is_named_by_manifest() { 0 } else { local.size.saturating_sub(has) };
+        match self.to.api.post_patiently::<_, Room>(routes::ROOM, &RoomRequest { bytes }, ROOM_PATIENCE).await {
+            Ok(_) | Err(ClientError::NoAnswer { .. }) => Ok(()),
+            Err(ClientError::Refused { problem, .. }) if problem.code == Code::NotFound => Ok(()),
+            Err(error) => Err(error),
         }
     }
 }
@@ -236,14 +239,20 @@ async fn send_one<'a>(holder: &Holder<'_>, mut line: Line<'a>, layer: Arc<Spool>
     line.layer(holder.repository(), &layer, progress).await.map(|()| line)
 }
 
+/// Layers wait there until they are sent, in files without a name: on a disk, where the system's temporary directory
+/// may be memory.
+fn spool_folder() -> PathBuf {
+    let cache = paths::client_cache();
+    if files::private_dir(&cache).is_ok() { cache } else { std::env::temp_dir() }
+}
+
 /// The thread that reads the archive.
 fn read(docker: &Docker, image: &Local, mut receiver: Channel) -> Result<Contents, ImageError> {
     let run = |source| ImageError::Run { command: "image save".to_owned(), source };
-    let folder = tempfile::tempdir().map_err(ImageError::Spool)?;
     let mut child = docker.save(&image.id).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(run)?;
     let mut known = KnownLayers::load();
     let contents = match child.stdout.take() {
-        Some(stdout) => archive::read(io::BufReader::with_capacity(1 << 20, stdout), image, &mut known, folder.path(), &mut receiver),
+        Some(stdout) => archive::read(io::BufReader::with_capacity(1 << 20, stdout), image, &mut known, &spool_folder(), &mut receiver),
         None => Err(run(io::ErrorKind::BrokenPipe.into())),
     };
     if contents.is_err() {

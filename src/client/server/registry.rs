@@ -10,6 +10,7 @@ use crate::client::error::ClientError;
 use crate::client::project::Project;
 use crate::client::subject::{self, Globals, Subject};
 use crate::client::targets::{Purpose, Selection};
+use crate::config;
 use crate::secret::Secret;
 use crate::term;
 use crate::wire::{RegistryLogin, StoredLogin, routes};
@@ -153,8 +154,9 @@ impl List {
 impl Logout {
     async fn run(self, globals: &Globals) -> Outcome {
         for api in servers(globals, &self.selection).await? {
-            api.delete(&routes::registry(&self.registry)).await?;
-            term::words(&format!("{} `{}` has forgotten `{}`", globals.terminal.green("✓"), api.server(), self.registry));
+            let registry = config::registry_host(&self.registry);
+            api.delete(&routes::registry(&registry)).await?;
+            term::words(&format!("{} `{}` has forgotten `{registry}`", globals.terminal.green("✓"), api.server()));
         }
         Ok(ExitCode::SUCCESS)
     }

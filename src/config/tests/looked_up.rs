@@ -60,7 +60,11 @@ fn values_stand_in_each_other_and_secrets_among_them() {
 fn each_step_asks_for_its_own_secrets() {
     let target = target(TEXT);
     assert_eq!(Vec::from_iter(target.secret_references()), [reference("password")]);
-    assert_eq!(Vec::from_iter(target.build_secret_references()), [reference("npm")]);
+    assert_eq!(
+        Vec::from_iter(target.build_secret_references()),
+        [reference("npm"), reference("password")],
+        "a variable that is an argument has it"
+    );
     assert_eq!(Vec::from_iter(target.registry_secret_references()), [reference("registry")]);
 }
 

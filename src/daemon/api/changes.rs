@@ -59,10 +59,12 @@ pub async fn rollback(
     let RollbackRequest { deployment, env, tag } = request;
     let (store, name, performer) = (context.api.store.clone(), app.clone(), performer(&headers));
     if let Some(tag) = tag {
-        return accept(&context, app, async move { store.accept_tag(name, tag, performer).await }).await;
+        let of = store.serving_deployment(app.clone()).await?;
+        let env = with_new_values(&context, &app, of, env).await?;
+        return accept(&context, app, async move { store.accept_tag(name, tag, of, env, performer).await }).await;
     }
     let to = store.rollback_target(app.clone(), deployment).await?;
-    let env = if env.is_empty() { None } else { Some(with_new_values(&context, &app, to, env).await?) };
+    let env = with_new_values(&context, &app, to, env).await?;
     accept(&context, app, async move { store.accept_rollback(name, to, env, performer).await }).await
 }
 
@@ -97,8 +99,11 @@ async fn refuse_missing(context: &Context, spec: &AppSpec) -> Result<(), Refusal
     Err(Refusal::new(StatusCode::CONFLICT, Code::Conflict, title).hint("run `haloy deploy` again: it uploads what is missing"))
 }
 
-/// The environment of an earlier deployment, with values that were looked up anew, sealed.
-async fn with_new_values(context: &Context, app: &AppName, of: DeployId, values: Vec<EnvValue>) -> Result<Vec<u8>, Refusal> {
+/// The environment of an earlier deployment, with values that were looked up anew, sealed; none where there are none.
+async fn with_new_values(context: &Context, app: &AppName, of: DeployId, values: Vec<EnvValue>) -> Result<Option<Vec<u8>>, Refusal> {
+    if values.is_empty() {
+        return Ok(None);
+    }
     let spec = context.api.store.deployment(app.clone(), of).await?.spec;
     let is_looked_up = |name: &str| spec.env.iter().any(|variable| variable.name == name && variable.source != EnvSource::Value);
     if let Some(stranger) = values.iter().find(|value| !is_looked_up(&value.name)) {
@@ -117,7 +122,7 @@ async fn with_new_values(context: &Context, app: &AppName, of: DeployId, values:
         }
         seal(&identity, &env)
     });
-    Ok(renewed.await??)
+    Ok(Some(renewed.await??))
 }
 
 /// What [`seal`] wrote. What is damaged is empty: the deployment brings its own error.

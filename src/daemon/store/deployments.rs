@@ -123,12 +123,28 @@ impl Store {
         .await
     }
 
-    /// Queues a new deployment of the current snapshot with another tag of its image, which the registry has.
-    pub async fn accept_tag(&self, app: AppName, tag: String, performer: Option<String>) -> Result<Accepted, StoreError> {
+    /// The deployment that serves.
+    pub async fn serving_deployment(&self, app: AppName) -> Result<DeployId, StoreError> {
+        self.read(move |db| {
+            jobs::known_app(db, &app)?;
+            serving(db, &app)?.ok_or(StoreError::NeverDeployed(app))
+        })
+        .await
+    }
+
+    /// Queues a new deployment of the snapshot of deployment `of` with another tag of its image, which the registry has;
+    /// `env` takes the place of its sealed environment.
+    pub async fn accept_tag(
+        &self,
+        app: AppName,
+        tag: String,
+        of: DeployId,
+        env: Option<Vec<u8>>,
+        performer: Option<String>,
+    ) -> Result<Accepted, StoreError> {
         self.write("accept the rollback", move |db| {
             jobs::known_app(db, &app)?;
-            let current = serving(db, &app)?.ok_or(StoreError::NeverDeployed(app.clone()))?;
-            let mut spec = spec_of(db, current)?;
+            let mut spec = spec_of(db, of)?;
             match &spec.history {
                 History::Registry { pattern, .. } if names::fits(pattern, &tag) => {}
                 _ => return Err(StoreError::NoSuchTag { app, tag }),
@@ -136,9 +152,10 @@ impl Store {
             spec.image = format!("{}:{tag}", spec.image.repository()).parse().map_err(damaged("image"))?;
             spec.pin = None;
             refuse_taken_domains(db, &spec)?;
-            let id = repeat(db, current, performer.as_deref())?;
-            let sql = "UPDATE deployments SET spec = ?2, image_id = NULL, digest = NULL, repeats = NULL, git_commit = NULL WHERE id = ?1";
-            db.execute(sql, params![id.number(), to_json(&spec)]).map_err(query("write the deployment"))?;
+            let id = repeat(db, of, performer.as_deref())?;
+            let sql = "UPDATE deployments SET spec = ?2, env = COALESCE(?3, env), image_id = NULL, digest = NULL, repeats = NULL, \
+                git_commit = NULL WHERE id = ?1";
+            db.execute(sql, params![id.number(), to_json(&spec), env]).map_err(query("write the deployment"))?;
             jobs::queue(db, &app, JobKind::Rollback, Some(id))
         })
         .await

@@ -356,8 +356,9 @@ async fn a_tag_of_the_registry_is_a_version_when_it_fits() {
     store.activate_jobs().await.expect("activate");
     store.promote(app("shop"), accepted.deployment.expect("deployment"), Some(accepted.job)).await.expect("promote");
     store.finish(app("shop"), accepted.job).await.expect("finish");
-    assert!(matches!(store.accept_tag(app("shop"), "latest".to_owned(), None).await, Err(StoreError::NoSuchTag { .. })));
-    store.accept_tag(app("shop"), "v1".to_owned(), None).await.expect("accept");
+    let serving = store.serving_deployment(app("shop")).await.expect("serving");
+    assert!(matches!(store.accept_tag(app("shop"), "latest".to_owned(), serving, None, None).await, Err(StoreError::NoSuchTag { .. })));
+    store.accept_tag(app("shop"), "v1".to_owned(), serving, None, None).await.expect("accept");
     store.activate_jobs().await.expect("activate");
     let rollout = store.intents().await.expect("intents").remove(0).rollout.expect("rollout");
     assert_eq!((rollout.spec.image.as_str(), rollout.image_id, rollout.repeats), ("ghcr.io/ada/shop:v1", None, false));

@@ -23,7 +23,7 @@ const LARGE_LAYERS: u64 = 4;
 const LARGE: u64 = 75_000_000;
 const SMALL: u64 = 1_000_000;
 /// What uncompressed bytes a client sends at once.
-const CHUNK: u64 = 8 * 1024 * 1024;
+const CHUNK: u64 = 4 * 1024 * 1024;
 /// Beside the layers: requests, configuration, manifest.
 const SLACK: u64 = 64 * 1024;
 const MAX_MEMORY: u64 = 64 * 1024 * 1024;
