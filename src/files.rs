@@ -69,6 +69,15 @@ pub fn private_dir(path: &Path) -> Result<(), FileError> {
     builder.create(path).map_err(context("create directory", path))
 }
 
+/// Removes a file; whether there was one.
+pub fn remove_optional(path: &Path) -> Result<bool, FileError> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(context("remove", path)(error)),
+    }
+}
+
 /// The file's text, or `None` when there is no such file.
 pub fn read_optional(path: &Path) -> Result<Option<String>, FileError> {
     match fs::read_to_string(path) {

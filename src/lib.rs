@@ -26,6 +26,7 @@ mod docker;
 mod env;
 mod error;
 mod files;
+mod https;
 mod kernel;
 mod log;
 mod names;

@@ -138,6 +138,12 @@ impl Api {
         self.call(Method::POST, path).send(body.into(), None).await.map(|_| ())
     }
 
+    /// Puts something in its place; it may be secret.
+    pub async fn put<B: Serialize>(&self, path: &str, body: &B) -> Result<(), ClientError> {
+        let body = serde_json::to_vec(body).expect("invariant: our own types serialise");
+        self.call(Method::PUT, path).send(body.into(), None).await.map(|_| ())
+    }
+
     pub async fn delete(&self, path: &str) -> Result<(), ClientError> {
         self.call(Method::DELETE, path).send(Bytes::new(), None).await.map(|_| ())
     }

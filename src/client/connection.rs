@@ -6,7 +6,6 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Body;
@@ -19,6 +18,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::address::Address;
+use crate::https;
 
 /// For finding the name, all attempts to connect and the TLS handshake together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,20 +30,9 @@ pub trait Sendable: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Sen
 
 impl<B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static> Sendable for B {}
 
-/// The system's certificate authorities, or Mozilla's where the system has none (minimal containers).
+/// For servers that a certificate authority of this system vouches for.
 pub fn tls() -> TlsConnector {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
-    connector(roots)
-}
-
-fn connector(roots: rustls::RootCertStore) -> TlsConnector {
-    let mut config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    TlsConnector::from(Arc::new(config))
+    https::connector(https::system_roots())
 }
 
 /// Connects; `tls` is used for addresses that need it. Dropping the future closes what it opened.
@@ -57,7 +46,7 @@ async fn connect<B: Sendable>(address: &Address, tls: Option<&TlsConnector>) -> 
         Address::Tcp(name) => (name, address.port().unwrap_or_default()),
         Address::Unix(path) => return unix(path).await,
     };
-    let host = name.host().trim_start_matches('[').trim_end_matches(']');
+    let host = https::bare(name.host());
     let stream = reach(host, port).await?;
     match tls {
         None => speak_http(stream).await,
@@ -125,6 +114,8 @@ mod tests {
     use super::super::error::ClientError;
     use super::*;
     use crate::error::Report as _;
+    use std::sync::Arc;
+
     use bytes::Bytes;
     use http_body_util::Full;
     use rustls_pki_types::PrivateKeyDer;
@@ -165,7 +156,7 @@ mod tests {
         let (port, cert, handshake) = server().await;
         let mut roots = rustls::RootCertStore::empty();
         roots.add(cert.der().clone()).expect("root");
-        open::<Full<Bytes>>(&address(port), Some(&connector(roots))).await.expect("connects");
+        open::<Full<Bytes>>(&address(port), Some(&https::connector(roots))).await.expect("connects");
         assert!(handshake.await.expect("server"));
     }
 

@@ -7,7 +7,7 @@ use crate::config::ConfigError;
 use crate::config::reference::UnknownKey;
 use crate::error::{FAILED, MISUSE, Report};
 use crate::names::{AppName, DeployId, InvalidName};
-use crate::wire::{Code, JobId, Problem};
+use crate::wire::{CertificateProblem, Code, JobId, Problem};
 
 use super::address::Address;
 use super::api::Origin;
@@ -156,6 +156,18 @@ pub enum ClientError {
     PasswordInput(#[source] io::Error),
     #[error("no password came through standard input")]
     PasswordMissing,
+    #[error("could not read `{}`", path.display())]
+    ReadFile {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("there is no certificate for `{name}` yet")]
+    NoCertificateYet { name: String },
+    #[error("no new certificate for `{name}`: {}", problem.reason)]
+    Renewal { name: String, problem: CertificateProblem },
+    #[error("the certificate of `{name}` is still being ordered")]
+    RenewalGoesOn { name: String },
     #[error("`{id}` serves already")]
     ServesAlready { id: DeployId, restart: String },
     #[error("app `{app}` has no earlier deployment to go back to")]
@@ -314,6 +326,9 @@ impl Report for ClientError {
             Self::PasswordFromTerminal | Self::PasswordMissing => {
                 "pipe it in: `printf '%s' \"$TOKEN\" | haloy server registry login REGISTRY --username USER --password-stdin`".to_owned()
             }
+            Self::NoCertificateYet { name } => format!("`haloy cert show {name}` shows how it goes"),
+            Self::Renewal { problem, .. } => return problem.hint.clone(),
+            Self::RenewalGoesOn { name } => format!("`haloy cert show {name}` shows how it goes"),
             Self::ServesAlready { restart, .. } => format!("`{restart}` makes new containers of it"),
             Self::NotKept { targets, .. } => format!("`{targets}` shows what is kept; `history.count` in haloy.yaml says how many"),
             Self::NoTarget { targets, .. } => format!("run `{targets}` to see what is there"),
@@ -335,7 +350,7 @@ impl Report for ClientError {
             Self::SeveralTargets { .. } | Self::UnknownTargets { .. } | Self::AllProtected { .. } | Self::NoTargetChosen => MISUSE,
             Self::NothingToChoose { .. } | Self::Protected { .. } => MISUSE,
             Self::Interrupted { .. } => INTERRUPTED,
-            Self::Unconfirmed { .. } | Self::PruneUnconfirmed | Self::TokenCharacters { .. } => MISUSE,
+            Self::ReadFile { .. } | Self::Unconfirmed { .. } | Self::PruneUnconfirmed | Self::TokenCharacters { .. } => MISUSE,
             Self::OtherApp { .. } | Self::TokenMissing { .. } | Self::ServesAlready { .. } => MISUSE,
             Self::PasswordFromTerminal | Self::PasswordMissing => MISUSE,
             Self::NoServer | Self::SeveralServers { .. } | Self::NoToken { .. } => MISUSE,

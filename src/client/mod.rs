@@ -14,6 +14,7 @@ mod address;
 mod api;
 mod attach;
 mod build;
+mod cert;
 mod change;
 mod completion;
 mod config;
@@ -111,6 +112,7 @@ enum Command {
     ValidateConfig(validate_config::ValidateConfig),
     Config(config::Config),
     Server(server::Server),
+    Cert(cert::Cert),
     Completion(completion::Completion),
     Version(version::Version),
     /// The daemon of a server, see `haloy daemon --help`
@@ -138,6 +140,7 @@ impl Command {
             Self::ValidateConfig(validate) => validate.json,
             Self::Config(config) => config.wants_json(),
             Self::Server(server) => server.wants_json(),
+            Self::Cert(cert) => cert.wants_json(),
             Self::Version(version) => version.json,
             Self::Completion(_) | Self::Daemon(_) | Self::Admin(_) => false,
         }
@@ -205,6 +208,7 @@ fn run(command: Command, globals: &Globals) -> Outcome {
         Command::ValidateConfig(validate) => block_on(validate.run(globals)),
         Command::Config(config) => config.run(globals),
         Command::Server(server) => block_on(server.run(globals)),
+        Command::Cert(cert) => block_on(cert.run(globals)),
         Command::Completion(completion) => Ok(completion.run(command_line::command::<Cli>(&globals.program))),
         Command::Version(version) => block_on(version.run(globals)),
         Command::Daemon(_) => Err(misplaced("daemon", globals)),

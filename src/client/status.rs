@@ -7,10 +7,11 @@ use jiff::Timestamp;
 
 use crate::config::{self, ConfigError};
 use crate::term::{self, Terminal};
-use crate::wire::{AppState, AppStatus, DomainSpec, Job, Phase, Replica, ReplicaHealth, routes};
+use crate::wire::{AppState, AppStatus, Certificate, CertificateState, DomainSpec, Job, Phase, Replica, ReplicaHealth, routes};
 
 use super::Outcome;
 use super::api::Api;
+use super::cert;
 use super::change::noun;
 use super::duration::{ago, span};
 use super::several;
@@ -113,6 +114,11 @@ fn describe(status: &AppStatus, now: Timestamp, terminal: Terminal) -> String {
         fact("image", image.to_string());
     }
     status.domains.iter().for_each(|domain| fact("domain", describe_domain(domain)));
+    for certificate in &status.certificates {
+        let until = certificate.served.as_ref().and_then(|served| span(now, served.not_after)).map(|span| format!(", ends in {span}"));
+        fact("certificate", format!("{} {}{}", certificate.name, coloured_certificate(certificate, terminal), until.unwrap_or_default()));
+        cert::troubles(certificate).into_iter().for_each(|line| fact("", line));
+    }
     if let Some(job) = &status.job {
         fact("job", describe_job(job, now, terminal));
         if let Some(failure) = &job.failure {
@@ -199,6 +205,15 @@ fn coloured(state_of_app: AppState, terminal: Terminal) -> String {
         AppState::Degraded | AppState::Starting => terminal.yellow(word),
         AppState::Down | AppState::Failed => terminal.red(word),
         AppState::Stopped => terminal.dim(word),
+    }
+}
+
+fn coloured_certificate(certificate: &Certificate, terminal: Terminal) -> String {
+    let word = cert::state(certificate);
+    match certificate.state {
+        CertificateState::Valid => terminal.green(word),
+        CertificateState::Failed => terminal.red(word),
+        CertificateState::Ordering | CertificateState::Expiring | CertificateState::SelfSigned => terminal.yellow(word),
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 
+pub use super::acme::{Acme, Challenge, Eab, KeyType};
 use super::document::Document;
 use super::error::ConfigError;
 use super::field::Field;
@@ -27,6 +28,9 @@ pub struct DaemonSettings {
     pub debug: Option<bool>,
     /// Threads of the proxy; one per core when absent.
     pub workers: Option<u16>,
+    /// Whom certificate authorities write to about apps that name nobody.
+    pub acme_email: Option<String>,
+    pub acme: Acme,
 }
 
 impl DaemonSettings {
@@ -47,6 +51,8 @@ impl DaemonSettings {
             access_log: root.get("access_log").and_then(|field| findings.boolean(&field)),
             debug: root.get("debug").and_then(|field| findings.boolean(&field)),
             workers: root.get("workers").and_then(|field| findings.number(&field, 1..=1024)).and_then(|n| u16::try_from(n).ok()),
+            acme_email: root.get("acme_email").and_then(|field| findings.word(&field).map(str::to_owned)),
+            acme: root.get("acme").map(|field| Acme::read(&field, &mut findings)).unwrap_or_default(),
         };
         findings.finish()?;
         Ok(settings)
@@ -55,7 +61,8 @@ impl DaemonSettings {
     /// Writes the file with the settings that are set.
     pub fn write(&self, path: &Path) -> Result<(), ConfigError> {
         let mut text =
-            "# Settings of haloyd; flags win over them. Keys: http_addr, https_addr, api_addr, docker_host, access_log, debug, workers\n"
+            "# Settings of haloyd; flags win over them. Keys: http_addr, https_addr, api_addr, docker_host, access_log, debug,\n\
+                        # workers, acme_email, acme (directory, ca_file, eab, profile, key_type, challenge)\n"
                 .to_owned();
         let mut set = |key: &str, value: Option<String>| {
             if let Some(value) = value {
@@ -70,6 +77,8 @@ impl DaemonSettings {
         set("access_log", self.access_log.map(|on| on.to_string()));
         set("workers", self.workers.map(|count| count.to_string()));
         set("debug", self.debug.map(|on| on.to_string()));
+        set("acme_email", self.acme_email.as_ref().map(|email| serde_json::Value::from(email.as_str()).to_string()));
+        self.acme.write(&mut text);
         Ok(files::write_private(path, text.as_bytes())?)
     }
 }
@@ -98,6 +107,7 @@ fn read_engine(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::Secret;
 
     #[test]
     fn what_is_written_is_read_again() {
@@ -114,6 +124,15 @@ mod tests {
             access_log: Some(false),
             debug: Some(true),
             workers: Some(2),
+            acme_email: Some("kim@example.com".to_owned()),
+            acme: Acme {
+                directory: Some("https://ca.example/directory".to_owned()),
+                ca_file: Some("/etc/haloy/ca.pem".into()),
+                eab: Some(Eab { kid: "kid-1".to_owned(), hmac_key: Secret::new("aGVsbG8") }),
+                profile: Some("shortlived".to_owned()),
+                key_type: KeyType::Rsa,
+                challenge: Some(Challenge::TlsAlpn),
+            },
         };
         settings.write(&path).expect("written");
         assert_eq!(DaemonSettings::load(&path).expect("what was written can be read"), settings);
@@ -138,5 +157,18 @@ mod tests {
             ]
         );
         assert_eq!(mistakes[0].hint.as_deref(), Some("did you mean `http_addr`?"));
+
+        std::fs::write(&path, "acme:\n  directory: letsencrpyt\n  eab: {hmac_key: '§'}\n  challenge: dns\n").expect("write");
+        let mistakes = DaemonSettings::load(&path).expect_err("four mistakes").mistakes();
+        let found: Vec<_> = mistakes.iter().map(|m| m.message.as_str()).collect();
+        assert_eq!(
+            found,
+            [
+                "`acme.directory` must be a certificate authority, not `letsencrpyt`",
+                "`kid` is missing",
+                "`acme.eab.hmac_key` is not Base64 for URLs",
+                "`acme.challenge` must be `http-01` or `tls-alpn-01`, not `dns`",
+            ]
+        );
     }
 }

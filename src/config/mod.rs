@@ -22,6 +22,7 @@
 //!
 //! `client` and `daemon` read the files of the client and of the server in the same way.
 
+mod acme;
 mod app;
 mod build;
 mod build_files;

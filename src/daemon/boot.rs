@@ -10,6 +10,9 @@ use std::sync::Arc;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
+use jiff::Timestamp;
+
+use super::certs::{self, AcmeError, Authority, Storage};
 use super::settings::Settings;
 use super::store::{Store, StoreError};
 use crate::config::tokens;
@@ -38,6 +41,8 @@ pub enum StartError {
     Store(#[from] StoreError),
     #[error("the Docker Engine's address is not usable")]
     Docker(#[source] DockerError),
+    #[error("the certificate authority cannot be used")]
+    Authority(#[source] AcmeError),
     #[error("could not start the proxy")]
     Proxy(#[source] ProxyError),
     #[error("could not open the API on {0}")]
@@ -61,6 +66,7 @@ impl Report for StartError {
             Self::Store(source) => source.hint(),
             Self::Docker(source) => source.hint(),
             Self::Proxy(source) => source.hint(),
+            Self::Authority(source) => source.hint(),
             Self::ApiAddress(address, source) if source.kind() == io::ErrorKind::AddrInUse => {
                 Some(format!("see who listens there with `ss -ltnp 'sport = :{}'`, or choose another with --api-addr", address.port()))
             }
@@ -74,6 +80,9 @@ impl Report for StartError {
 pub struct Booted {
     pub proxy: Arc<Proxy>,
     pub certificates: Certificates,
+    pub storage: Storage,
+    pub authority: Authority,
+    pub acme_email: Option<String>,
     pub snapshot: Arc<Snapshot>,
     pub snapshot_file: PathBuf,
     pub store: Store,
@@ -116,12 +125,20 @@ pub fn boot(settings: Settings) -> Result<Booted, StartError> {
     let api_tcp = api_tcp(settings.api)?;
     let api_unix = api_unix(&paths.api_socket())?;
 
-    let certificates = Certificates { default: Some(default_certificate(&paths)?), ..Certificates::default() };
+    let accounts = paths.certificates().join("accounts");
+    let authority = Authority::new(settings.acme, accounts).map_err(StartError::Authority)?;
+    let mut storage = Storage::new(paths.certificates());
+    storage.scan();
+    let chosen = certs::choose(storage.stored(), Timestamp::now());
+    let certificates = Certificates { default: Some(default_certificate(&paths)?), ..chosen };
     let snapshot = Arc::new(last_known_good(&paths, &certificates));
     let proxy = Proxy::start(listeners, proxy_settings, Arc::clone(&snapshot)).map_err(StartError::Proxy)?;
     Ok(Booted {
         proxy: Arc::new(proxy),
         certificates,
+        storage,
+        authority,
+        acme_email: settings.acme_email,
         snapshot,
         snapshot_file: paths.snapshot(),
         store,

@@ -13,11 +13,13 @@
 
 mod api;
 mod boot;
+mod certs;
 mod clock;
 mod disk;
 mod logins;
 mod overview;
 mod prune;
+mod publisher;
 mod reconcile;
 mod registry;
 mod settings;
@@ -38,9 +40,11 @@ use tokio_util::sync::CancellationToken;
 
 use self::api::{Api, Tokens};
 use self::boot::{Booted, StartError};
+use self::certs::{Keeper, Trust};
 use self::overview::Overview;
 use self::prune::Pruner;
-use self::reconcile::{Executor, OwnRegistry, Publisher, Reconciler};
+use self::publisher::Publisher;
+use self::reconcile::{Executor, OwnRegistry, Reconciler};
 use self::registry::Registry;
 use self::settings::Settings;
 use crate::docker::{Docker, Login};
@@ -100,6 +104,9 @@ async fn control(booted: Booted) -> ExitCode {
         }
     };
     let pruner = Pruner::new(booted.store.clone(), booted.docker.clone(), registry.clone(), booted.paths.data.clone());
+    let publisher = Arc::new(Publisher::new(Arc::clone(&booted.proxy), booted.snapshot_file, booted.snapshot));
+    let trust = Trust::new(Arc::clone(&publisher), booted.certificates);
+    let keeper = Keeper::new(booted.store.clone(), booted.storage, trust, booted.authority, booted.acme_email);
     let api = Arc::new(Api {
         pruner: pruner.clone(),
         store: booted.store.clone(),
@@ -117,6 +124,7 @@ async fn control(booted: Booted) -> ExitCode {
         }),
         tokens,
         registry: registry.clone(),
+        certificates: keeper.desk(),
         builds: Semaphore::new(1),
         http_port: booted.http_port,
         https_port: booted.https_port,
@@ -130,13 +138,13 @@ async fn control(booted: Booted) -> ExitCode {
         pruner: pruner.clone(),
         registry: OwnRegistry { login: Login { server: host.clone(), username: Secret::new(username), password }, host },
     };
-    let publisher = Publisher::new(Arc::clone(&booted.proxy), booted.certificates, booted.snapshot_file, booted.snapshot);
 
     let mut tasks: JoinSet<&'static str> = JoinSet::new();
     let events = watch_events(booted.docker.clone(), Arc::clone(&nudge), stop.clone());
     tasks.spawn(named("docker-events", events));
     let reconciler = Reconciler::new(executor, publisher, overview, nudge);
     tasks.spawn(named("prune", pruner.run(stop.clone())));
+    tasks.spawn(named("certificates", keeper.run(stop.clone())));
     tasks.spawn(named("reconcile", reconciler.run(stop.clone())));
     match (tokio::net::TcpListener::from_std(booted.api_tcp), tokio::net::UnixListener::from_std(booted.api_unix)) {
         (Ok(tcp), Ok(unix)) => {

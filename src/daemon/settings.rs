@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::config::daemon::DaemonSettings;
+use crate::config::daemon::{Acme, DaemonSettings};
 use crate::paths::{Install, ServerPaths};
 use crate::{command_line, env, error};
 
@@ -60,6 +60,8 @@ pub struct Settings {
     pub access_log: bool,
     pub docker_host: Option<String>,
     pub debug: bool,
+    pub acme_email: Option<String>,
+    pub acme: Acme,
 }
 
 impl Settings {
@@ -84,6 +86,8 @@ impl Settings {
             access_log: file.access_log.unwrap_or(true),
             docker_host: file.docker_host.or_else(|| env::read(env::DOCKER_HOST)),
             debug: flags.debug || file.debug.unwrap_or(false),
+            acme_email: file.acme_email,
+            acme: file.acme,
             paths,
         })
     }

@@ -22,6 +22,8 @@ pub(super) struct Client {
     /// For the log.
     pub name: Box<str>,
     pub secure: bool,
+    /// The name that the TLS handshake asked for, in lower case (RFC 6066 §3).
+    sni: OnceCell<Box<str>>,
     http2: Cell<bool>,
     /// Handshake, head, keep-alive or body: whatever the client owes us next.
     watch: Deadline,
@@ -53,6 +55,7 @@ impl Client {
             address,
             name: address.to_string().into(),
             secure,
+            sni: OnceCell::new(),
             http2: Cell::new(false),
             watch,
             in_head: Cell::new(true),
@@ -62,6 +65,16 @@ impl Client {
             is_tunnel: Cell::new(false),
             tunnel: RefCell::default(),
         })
+    }
+
+    pub(super) fn asked_for(&self, name: Option<&str>) {
+        if let Some(name) = name {
+            self.sni.get_or_init(|| name.into());
+        }
+    }
+
+    pub(super) fn sni(&self) -> Option<&str> {
+        self.sni.get().map(AsRef::as_ref)
     }
 
     /// The handshake is done; the first head is due.

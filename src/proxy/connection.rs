@@ -17,6 +17,7 @@ use super::forward;
 use super::gate::Gate;
 use super::settings::Limits;
 use super::socket::Socket;
+use super::tls;
 
 /// Per HTTP/2 stream and connection: what a client may send before the backend has taken it.
 const STREAM_WINDOW: u32 = 512 * 1024;
@@ -79,7 +80,12 @@ pub(super) async fn serve_tls(client: Rc<Client>, stream: Socket) {
         client.worker.counters().handshakes_failed.add(1);
         return;
     };
-    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let (protocol, name) = (stream.get_ref().1.alpn_protocol(), stream.get_ref().1.server_name());
+    if protocol == Some(tls::ACME) {
+        return;
+    }
+    let http2 = protocol == Some(b"h2");
+    client.asked_for(name);
     client.speaks(http2);
     if http2 {
         serve_http2(client, stream).await;

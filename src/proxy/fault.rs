@@ -14,6 +14,8 @@ pub(super) enum Fault {
     /// CONNECT would make this an open tunnel.
     ConnectMethod,
     UnknownHost,
+    /// The connection was made for another app's name (RFC 9110 §15.5.20).
+    Misdirected,
     /// The route has no backend at all.
     NoBackend,
     /// No connection to any backend came about.
@@ -57,6 +59,7 @@ impl Fault {
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::ConnectMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::UnknownHost => StatusCode::NOT_FOUND,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::NoBackend => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unreachable | Self::Broken => StatusCode::BAD_GATEWAY,
             Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
@@ -70,6 +73,7 @@ impl Fault {
             Self::Malformed(_) => "malformed_request",
             Self::ConnectMethod => "method_not_allowed",
             Self::UnknownHost => "unknown_host",
+            Self::Misdirected => "misdirected_request",
             Self::NoBackend => "no_backend",
             Self::Unreachable => "backend_unreachable",
             Self::Broken => "backend_broken",
@@ -83,6 +87,7 @@ impl Fault {
             Self::Malformed(rule) => rule,
             Self::ConnectMethod => "CONNECT is not served here.",
             Self::UnknownHost => "No app is deployed under this address.",
+            Self::Misdirected => "The connection was made for another name.",
             Self::NoBackend => "The app has no running instance at the moment.",
             Self::Unreachable => "The app could not be reached.",
             Self::Broken => "The app closed the connection without a complete answer.",

@@ -28,6 +28,7 @@ pub(super) async fn serve(client: Rc<Client>, request: Request<Incoming>) -> Res
     let exchange = Exchange::begin(&client, &request);
     Ok(match direct(&exchange, &request) {
         Ok(Way::Forward(route, forwarded)) => forward(exchange, route, forwarded, request).await,
+        Ok(Way::Challenge(answer)) => challenge(&exchange, answer),
         Ok(Way::Redirect(location)) => redirect(&exchange, request.method(), &location),
         Err(fault) => exchange.refuse(fault),
     })
@@ -36,6 +37,7 @@ pub(super) async fn serve(client: Rc<Client>, request: Request<Incoming>) -> Res
 enum Way {
     Forward(Rc<Route>, Rc<Forwarded>),
     Redirect(String),
+    Challenge(Bytes),
 }
 
 /// Where the request goes. Awaits nothing, so the table is borrowed for a moment only.
@@ -58,13 +60,22 @@ fn direct(exchange: &Exchange, request: &Request<Incoming>) -> Result<Way, Fault
         return Err(Fault::Malformed("The path does not begin with a slash."));
     }
     let table = client.worker.table();
+    let host = authority.map_or("", |authority| authority.host);
+    match client.sni() {
+        None if !client.secure => {
+            if let Some(answer) = table.challenge(uri.path()) {
+                return Ok(Way::Challenge(answer.clone()));
+            }
+        }
+        Some(name) if !table.agree(name, host) => return Err(Fault::Misdirected),
+        _ => {}
+    }
     let wants_https = |route: &Route| route.policy.redirect_to_https && client.worker.https_port.is_some();
-    match table.find(authority.map_or("", |authority| authority.host), uri.path()) {
+    match table.find(host, uri.path()) {
         Found::Unknown => Err(Fault::UnknownHost),
         Found::Route(route) if !client.secure && wants_https(route) => {
             // The table's hosts are in lower case, so this is the route's own.
-            let host = authority.map_or("", |authority| authority.host).to_ascii_lowercase();
-            Ok(Way::Redirect(client.worker.location(true, &host, target)))
+            Ok(Way::Redirect(client.worker.location(true, &host.to_ascii_lowercase(), target)))
         }
         Found::Route(route) => Ok(Way::Forward(Rc::clone(route), client.forwarded(authority))),
         Found::Alias(canonical, route) => {
@@ -73,6 +84,13 @@ fn direct(exchange: &Exchange, request: &Request<Incoming>) -> Result<Way, Fault
             Ok(Way::Redirect(client.worker.location(secure, canonical, target)))
         }
     }
+}
+
+/// The key authorization as the authority reads it (RFC 8555 §8.3).
+fn challenge(exchange: &Rc<Exchange>, answer: Bytes) -> Response<ResponseBody> {
+    let mut response = Response::new(());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    exchange.own(response, answer)
 }
 
 /// 301 where every client keeps the method anyway, 308 where it must not be changed (RFC 9110 §15.4).

@@ -22,6 +22,8 @@ pub struct Snapshot {
     pub redirects: BTreeMap<Domain, Domain>,
     #[serde(skip)]
     pub certificates: Certificates,
+    #[serde(skip)]
+    pub challenges: Challenges,
 }
 
 /// Where requests for some hosts below a path go, and how.
@@ -65,8 +67,19 @@ pub struct BackendId(pub Arc<str>);
 #[derive(Debug, Clone, Default)]
 pub struct Certificates {
     pub by_name: BTreeMap<Domain, Arc<CertifiedKey>>,
+    /// By the name that the `*.` stands before; one label and no more (RFC 6125 §6.4.3). An exact name wins.
+    pub wildcards: BTreeMap<Domain, Arc<CertifiedKey>>,
     /// For names without a certificate of their own (self-signed).
     pub default: Option<Arc<CertifiedKey>>,
+}
+
+/// What shows a certificate authority that a name leads here.
+#[derive(Debug, Clone, Default)]
+pub struct Challenges {
+    /// HTTP-01 (RFC 8555 §8.3): token → key authorization. Answered on the plain port whatever the host; other tokens are the app's.
+    pub http: BTreeMap<String, String>,
+    /// TLS-ALPN-01 (RFC 8737): the certificate that proves a name, for those who offer `acme-tls/1` alone.
+    pub tls: BTreeMap<Domain, Arc<CertifiedKey>>,
 }
 
 impl Default for Policy {

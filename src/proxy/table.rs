@@ -5,6 +5,8 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use bytes::Bytes;
+
 use super::counters::{PerWorker, RouteCounters};
 use super::snapshot::{Backend, Policy, Snapshot};
 use super::upstream::Upstream;
@@ -12,6 +14,8 @@ use super::upstream::Upstream;
 #[derive(Default)]
 pub(super) struct Table {
     hosts: HashMap<Box<str>, Host>,
+    /// Token → key authorization.
+    challenges: HashMap<Box<str>, Bytes>,
 }
 
 #[derive(Default)]
@@ -83,7 +87,9 @@ impl Table {
         for host in hosts.values_mut() {
             host.routes.sort_by_key(|route| std::cmp::Reverse(route.prefix.len()));
         }
-        Self { hosts }
+        let answers = snapshot.challenges.http.iter();
+        let challenges = answers.map(|(token, answer)| (token.as_str().into(), Bytes::from(answer.clone()))).collect();
+        Self { hosts, challenges }
     }
 
     /// `host` in any letter case, `path` without its query.
@@ -93,6 +99,26 @@ impl Table {
             Some(canonical) => Found::Alias(canonical, self.hosts.get(canonical).and_then(|target| target.route(path))),
             None => entry.route(path).map_or(Found::Unknown, Found::Route),
         }
+    }
+
+    /// Whether requests for the host may come over a connection that was made for the name: both lead to one app, or
+    /// the host to none.
+    pub(super) fn agree(&self, name: &str, host: &str) -> bool {
+        name.eq_ignore_ascii_case(host) || self.owner(host).is_none_or(|owner| self.owner(name) == Some(owner))
+    }
+
+    fn owner(&self, host: &str) -> Option<&str> {
+        let entry = self.host(host)?;
+        let entry = entry.canonical.as_ref().map_or(Some(entry), |canonical| self.hosts.get(canonical))?;
+        entry.routes.first().map(|route| &*route.name)
+    }
+
+    /// The answer to an HTTP-01 challenge, when the path is one of ours.
+    pub(super) fn challenge(&self, path: &str) -> Option<&Bytes> {
+        if self.challenges.is_empty() {
+            return None;
+        }
+        self.challenges.get(path.strip_prefix("/.well-known/acme-challenge/")?)
     }
 
     fn host(&self, host: &str) -> Option<&Host> {

@@ -155,7 +155,7 @@ impl Worker {
             drain_begins: Notify::new(),
             table: RefCell::default(),
             upstreams: RefCell::default(),
-            acceptor: RefCell::new(tls::acceptor(&tls, &super::Certificates::default())),
+            acceptor: RefCell::new(tls::acceptor(&tls, &super::Certificates::default(), &super::Challenges::default())),
             tls,
             registry,
             log: RefCell::new(AccessLog::new(log)),
@@ -197,7 +197,7 @@ impl Worker {
         });
         *self.upstreams.borrow_mut() = now;
         *self.table.borrow_mut() = Rc::new(table);
-        *self.acceptor.borrow_mut() = tls::acceptor(&self.tls, &edition.snapshot.certificates);
+        *self.acceptor.borrow_mut() = tls::acceptor(&self.tls, &edition.snapshot.certificates, &edition.snapshot.challenges);
         let mut moved = false;
         for gone in before.into_values() {
             gone.retire();

@@ -4,6 +4,7 @@
 //! meaning, because a client and a daemon of different versions talk to each other.
 
 pub mod app;
+pub mod certificate;
 pub mod container;
 pub mod contradictions;
 pub mod image;
@@ -13,6 +14,9 @@ pub mod routes;
 pub mod status;
 
 pub use app::{AppSpec, DeployRequest, DomainSpec, EnvSource, EnvValue, EnvVar, Mount, MountSource, Naming, PullPolicy, Strategy, Tls};
+pub use certificate::{
+    Certificate, CertificateDetails, CertificateProblem, CertificateSource, CertificateState, CertificateUpload, LeftOut, ServedCertificate,
+};
 pub use container::{ContainerOptions, ExtraHost, HealthCheck, HttpProbe, Logging, Probe, Resources, StatusRange, Tmpfs, Ulimit};
 pub use image::{
     BuildEvent, BuildRequest, DeploymentDetails, History, Pin, PruneReport, PruneRequest, Pruned, PrunedKind, RegistryLogin, Room,

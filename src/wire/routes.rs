@@ -19,6 +19,8 @@ pub fn app(app: &AppName) -> String {
 
 /// The logins to registries that the server keeps.
 pub const REGISTRIES: &str = "/v1/registries";
+/// What is served for the domains, and what is wanted for them.
+pub const CERTIFICATES: &str = "/v1/certificates";
 /// Whether there is room for images on their way.
 pub const ROOM: &str = "/v1/room";
 pub const PRUNE: &str = "/v1/prune";
@@ -34,6 +36,15 @@ pub fn repository(app: &AppName) -> String {
 /// What the server's engine calls the newest image that it built for an app, until a deployment takes it over.
 pub fn built(app: &AppName) -> String {
     format!("haloy/{}:built", repository(app))
+}
+
+/// A certificate by its domain; a wildcard's star is written as it is.
+pub fn certificate(name: &str) -> String {
+    format!("{CERTIFICATES}/{name}")
+}
+
+pub fn renew_certificate(name: &str) -> String {
+    format!("{}/renew", certificate(name))
 }
 
 /// A login that the server keeps.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::app::{DomainSpec, EnvValue};
+use super::certificate::Certificate;
 use super::job::Job;
 use crate::names::{AppName, DeployId, ImageRef};
 
@@ -54,6 +55,9 @@ pub struct AppStatus {
     pub replicas: Vec<Replica>,
     /// The job under way, else the last one.
     pub job: Option<Job>,
+    /// Of its domains; none where TLS is off.
+    #[serde(default)]
+    pub certificates: Vec<Certificate>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -8,6 +8,8 @@ mod engine;
 mod haloyd;
 #[path = "../support/load.rs"]
 mod load;
+#[path = "../support/pebble.rs"]
+mod pebble;
 #[path = "../support/project.rs"]
 mod project;
 #[path = "../support/registry.rs"]
@@ -19,6 +21,7 @@ mod visitors;
 
 mod basics;
 mod building;
+mod certificates;
 mod changes;
 mod commands;
 mod engine_restart;

@@ -110,6 +110,13 @@ impl Haloyd {
         fs::read_to_string(self.log_file()).unwrap_or_default()
     }
 
+    /// Adds lines to haloyd.yaml; the next start reads them.
+    pub fn configure(&self, lines: &str) {
+        let path = self.config_dir().join("haloyd.yaml");
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        fs::write(path, format!("{text}\n{lines}\n")).expect("write haloyd.yaml");
+    }
+
     /// SIGKILL: nothing is finished, nothing is said.
     pub fn kill9(&self) {
         let child = self.child().take();
@@ -309,6 +316,13 @@ impl Answer {
 /// `GET` in plain HTTP with these headers beside or instead of `Host: localhost`.
 pub fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> std::io::Result<Answer> {
     request(address, "GET", path, headers, "")
+}
+
+/// `POST` of JSON in plain HTTP.
+pub fn post(address: SocketAddr, path: &str, body: &serde_json::Value) -> std::io::Result<Answer> {
+    let body = body.to_string();
+    let length = body.len().to_string();
+    request(address, "POST", path, &[("content-type", "application/json"), ("content-length", &length)], &body)
 }
 
 fn request(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> std::io::Result<Answer> {

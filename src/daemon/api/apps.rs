@@ -75,7 +75,7 @@ async fn status_of(api: &Api, intent: &AppIntent) -> Result<AppStatus, StoreErro
         Some(active) => Some(api.store.job(active.id).await?),
         None => newest_job(api, &intent.app).await?,
     };
-    Ok(status::of(intent, replicas(api, &intent.app), job))
+    Ok(status::of(intent, replicas(api, &intent.app), job, api.certificates.of_app(&intent.app)))
 }
 
 async fn newest_job(api: &Api, app: &AppName) -> Result<Option<Job>, StoreError> {

@@ -15,6 +15,7 @@ mod apps;
 mod auth;
 mod body;
 mod builds;
+mod certificates;
 mod changes;
 mod disk;
 mod jobs;
@@ -42,6 +43,7 @@ use utoipa_axum::routes;
 pub use auth::Tokens;
 pub use serve::{serve_tcp, serve_unix};
 
+use super::certs::Desk;
 use super::overview::Overview;
 use super::prune::Pruner;
 use super::registry::Registry;
@@ -66,6 +68,7 @@ pub struct Api {
     /// Served beside the API, in words of its own.
     pub registry: Registry,
     pub pruner: Pruner,
+    pub certificates: Desk,
     /// Turns for builds on the engine.
     pub builds: Semaphore,
     /// Where visitors come in: HTTP and HTTPS.
@@ -130,6 +133,11 @@ fn guarded() -> OpenApiRouter<Context> {
         .routes(routes!(registries::list))
         .routes(routes!(registries::login))
         .routes(routes!(registries::logout))
+        .routes(routes!(certificates::list))
+        .routes(routes!(certificates::show))
+        .routes(routes!(certificates::bring))
+        .routes(routes!(certificates::remove))
+        .routes(routes!(certificates::renew))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::show))
         .routes(routes!(jobs::events))

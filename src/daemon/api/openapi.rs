@@ -70,5 +70,5 @@ fn describe_answers(operation: &mut Operation) {
 
 /// Our routes answer these methods.
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [item.get.as_mut(), item.post.as_mut(), item.delete.as_mut()].into_iter().flatten()
+    [item.get.as_mut(), item.put.as_mut(), item.post.as_mut(), item.delete.as_mut()].into_iter().flatten()
 }

@@ -1,10 +1,10 @@
 //! An app as people see it: what is wanted of it beside what was seen of it.
 
 use super::super::store::{AppIntent, RunState};
-use crate::wire::{AppSpec, AppState, AppStatus, Job, Replica, ReplicaHealth};
+use crate::wire::{AppSpec, AppState, AppStatus, Certificate, Job, Replica, ReplicaHealth};
 
 /// The status of an app with intent. `replicas` is what the reconcile loop saw last.
-pub fn of(intent: &AppIntent, replicas: Vec<Replica>, job: Option<Job>) -> AppStatus {
+pub fn of(intent: &AppIntent, replicas: Vec<Replica>, job: Option<Job>, certificates: Vec<Certificate>) -> AppStatus {
     let shown = intent.serving.as_ref().or(intent.rollout.as_ref()).map(|release| &release.spec);
     AppStatus {
         name: intent.app.clone(),
@@ -16,6 +16,7 @@ pub fn of(intent: &AppIntent, replicas: Vec<Replica>, job: Option<Job>) -> AppSt
         replicas_wanted: shown.map_or(0, |spec| spec.replicas),
         replicas,
         job,
+        certificates,
     }
 }
 
@@ -30,6 +31,7 @@ pub fn of_queued(job: Job) -> AppStatus {
         replicas_wanted: 0,
         replicas: Vec::new(),
         job: Some(job),
+        certificates: Vec::new(),
     }
 }
 
@@ -99,7 +101,7 @@ mod tests {
     #[test]
     fn states() {
         use ReplicaHealth::{Healthy, Unhealthy};
-        let of = |intent: &AppIntent, replicas: &[Replica]| super::of(intent, replicas.to_vec(), None).state;
+        let of = |intent: &AppIntent, replicas: &[Replica]| super::of(intent, replicas.to_vec(), None, Vec::new()).state;
         let serving = intent(web(1), None, RunState::Running);
         let (good, sick, unrouted) = (replica(1, Healthy, true), replica(1, Unhealthy, true), replica(1, Healthy, false));
         assert_eq!(of(&serving, &[good.clone(), good.clone()]), AppState::Running);
@@ -118,8 +120,8 @@ mod tests {
 
     #[test]
     fn a_removed_app_shows_no_domains() {
-        let stopped = super::of(&intent(web(1), None, RunState::Stopped), Vec::new(), None);
-        let removed = super::of(&intent(web(1), None, RunState::Removed), Vec::new(), None);
+        let stopped = super::of(&intent(web(1), None, RunState::Stopped), Vec::new(), None, Vec::new());
+        let removed = super::of(&intent(web(1), None, RunState::Removed), Vec::new(), None, Vec::new());
         assert_eq!((stopped.domains.len(), removed.domains.len(), removed.state), (1, 0, AppState::Stopped));
         assert_eq!(stopped.deployment, Some(DeployId::from_number(1)));
     }

@@ -36,7 +36,6 @@ use tokio_util::sync::CancellationToken;
 pub use execute::Executor;
 pub use image::OwnRegistry;
 pub use plan::Millis;
-pub use publish::Publisher;
 
 use self::health::Monitor;
 use self::observe::Memory;
@@ -44,6 +43,7 @@ use self::plan::{Cause, Plan, Verdict, plan};
 use self::steps::Steps;
 use super::clock::Clock;
 use super::overview::{Overview, Watched};
+use super::publisher::Publisher;
 use super::store::{ActiveJob, AppIntent, RunState, StoreError};
 use crate::docker::{Container, DockerError, Engine};
 use crate::error::chain;
@@ -69,7 +69,7 @@ enum PassError {
 /// The loop and all that it owns.
 pub struct Reconciler {
     executor: Executor,
-    publisher: Publisher,
+    publisher: Arc<Publisher>,
     overview: watch::Sender<Arc<Overview>>,
     nudge: Arc<Notify>,
     clock: Clock,
@@ -92,7 +92,7 @@ struct Turn<'a> {
 }
 
 impl Reconciler {
-    pub fn new(executor: Executor, publisher: Publisher, overview: watch::Sender<Arc<Overview>>, nudge: Arc<Notify>) -> Self {
+    pub fn new(executor: Executor, publisher: Arc<Publisher>, overview: watch::Sender<Arc<Overview>>, nudge: Arc<Notify>) -> Self {
         let clock = Clock::start();
         Self {
             monitor: Monitor::new(executor.docker.clone(), clock, Arc::clone(&nudge)),
@@ -170,10 +170,10 @@ impl Reconciler {
         Turn { app, containers, plan: plan(&intent, &seen, now) }
     }
 
-    fn publish(&mut self, turns: &[Turn<'_>]) {
+    fn publish(&self, turns: &[Turn<'_>]) {
         let mut redirects = BTreeMap::new();
         let routes = turns.iter().filter_map(|t| publish::route(t.app, t.containers, &t.plan, &mut redirects)).collect();
-        self.publisher.publish(routes, redirects);
+        self.publisher.route(routes, redirects);
     }
 
     /// Tells those who only look.

@@ -7,6 +7,7 @@
 //! Resolved environment values come in sealed (see `crypto::Identity`) and stay so. The only folder
 //! that names `rusqlite`.
 
+mod certificates;
 mod deployments;
 mod ids;
 mod images;
@@ -30,6 +31,7 @@ use crate::files;
 use crate::names::{AppName, DeployId, Domain};
 use crate::wire::JobId;
 
+pub use certificates::CertificateRecord;
 pub use deployments::{NewDeployment, Prepared, Release};
 pub use images::HeldImage;
 pub use intents::{ActiveJob, AppIntent, RunState};

@@ -116,6 +116,12 @@ const MIGRATIONS: &[&str] = &[
         FOREIGN KEY (repository, manifest) REFERENCES manifests (repository, digest) ON DELETE CASCADE
     ) STRICT, WITHOUT ROWID;
 ",
+    "
+    CREATE TABLE certificates (                 -- the last order for each certificate
+        domain TEXT PRIMARY KEY,                -- the canonical one
+        record TEXT NOT NULL                    -- JSON of the CertificateRecord
+    ) STRICT;
+",
 ];
 
 /// Brings the database to the newest schema in one transaction; an existing one is backed up first.

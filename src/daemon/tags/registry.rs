@@ -6,7 +6,6 @@
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -14,20 +13,17 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HOST, HeaderValue, LINK, USER_AGENT, WWW_AUTHENTICATE};
 use http::{Request, StatusCode, Uri};
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http_body_util::Empty;
+use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, ServerName};
 use serde::Deserialize;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
 use crate::config;
 use crate::docker::Login;
 use crate::error::Report;
+use crate::https;
 use crate::names::ImageRef;
 
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -219,50 +215,25 @@ fn next_page(link: &str) -> Option<String> {
 }
 
 fn is_loopback(host: &str) -> bool {
-    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let host = https::bare(host);
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// One request over a connection of its own.
 async fn exchange(authority: &str, request: Request<Empty<Bytes>>) -> io::Result<http::Response<Bytes>> {
     let parsed: http::uri::Authority = authority.parse().map_err(io::Error::other)?;
-    let host = parsed.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-    let connect = |port| TcpStream::connect((host.clone(), port));
-    let tls = tls(authority);
-    let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
-    let secure = async {
-        let stream = connect(parsed.port_u16().unwrap_or(443)).await?;
-        tls.connect(name, stream).await
-    };
-    match secure.await {
-        Ok(stream) => speak(stream, request).await,
-        // The engine does the same for registries on its own machine, and for no others.
-        Err(_) if is_loopback(&host) => speak(connect(parsed.port_u16().unwrap_or(80)).await?, request).await,
-        Err(error) => Err(error),
-    }
-}
-
-async fn speak(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    request: Request<Empty<Bytes>>,
-) -> io::Result<http::Response<Bytes>> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-    // Ends with the answer.
-    tokio::spawn(connection);
-    let (parts, body) = sender.send_request(request).await.map_err(io::Error::other)?.into_parts();
-    let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(io::Error::other)?;
-    Ok(http::Response::from_parts(parts, body.to_bytes()))
-}
-
-fn tls(authority: &str) -> TlsConnector {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
+    let host = parsed.host();
+    let mut roots = https::system_roots();
     roots.add_parsable_certificates(given_certificates(&Path::new(CERTIFICATES).join(authority)));
-    let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    TlsConnector::from(Arc::new(config))
+    let port = parsed.port_u16();
+    match https::ask(&https::connector(roots), host, port.unwrap_or(443), request.clone(), MAX_ANSWER).await {
+        // The engine does the same for registries on its own machine, and for no others.
+        Err(_) if is_loopback(host) => {
+            let stream = TcpStream::connect((https::bare(host), port.unwrap_or(80))).await?;
+            https::speak(stream, request, MAX_ANSWER).await
+        }
+        answered => answered,
+    }
 }
 
 /// What the engine is given to trust this registry.

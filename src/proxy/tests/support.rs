@@ -1,6 +1,5 @@
 //! Backends, raw clients and a running proxy for the tests.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -297,7 +296,7 @@ pub fn plain_route(name: &str, host: &str, backends: &[SocketAddr]) -> Route {
 }
 
 pub fn routes(routes: Vec<Route>) -> Snapshot {
-    Snapshot { routes, redirects: BTreeMap::new(), certificates: Certificates::default() }
+    Snapshot { routes, ..Snapshot::default() }
 }
 
 /// The usual: the app `shop` under `shop.example`.

@@ -62,15 +62,84 @@ fn sni_chooses_the_certificate_and_the_default_serves_the_rest() {
     let running = Running::start(snapshot.clone());
     let config = client_config(roots, &["http/1.1"]);
     // The client verifies: each of these names needs its own certificate.
-    for name in ["shop.example", "other.example", "default.example"] {
-        let answer = handshake(&running, &config, name).get("shop.example", "/");
-        assert_eq!((answer.status(), answer.text()), (200, "shop".to_owned()), "{name}");
+    for (name, status) in [("shop.example", 200), ("other.example", 404), ("default.example", 404)] {
+        assert_eq!(handshake(&running, &config, name).get(name, "/").status(), status, "{name}");
     }
     assert_eq!(app.last().all("x-forwarded-proto"), ["https"]);
     // A new snapshot brings new certificates at once.
     let (fresh, fresh_roots) = certificates(&["shop.example"]);
     running.publish(Snapshot { certificates: fresh, ..snapshot });
     assert_eq!(handshake(&running, &client_config(fresh_roots, &[]), "shop.example").get("shop.example", "/").status(), 200);
+}
+
+#[test]
+fn a_wildcard_stands_for_one_label_and_an_exact_name_wins() {
+    let (mut certificates, mut roots) = certificates(&["exact.wild.example"]);
+    let wild = self_signed(&["*.wild.example"]).expect("certificate");
+    roots.add(wild.key.cert[0].clone()).expect("root");
+    certificates.wildcards.insert(domain("wild.example"), wild.key);
+    let running = Running::start(Snapshot { certificates, ..shop(&[]) });
+    let config = client_config(roots, &[]);
+    for name in ["a.wild.example", "exact.wild.example"] {
+        assert_eq!(handshake(&running, &config, name).get(name, "/").status(), 404, "{name}");
+    }
+    for name in ["a.b.wild.example", "wild.example"] {
+        let name = ServerName::try_from(name).expect("name");
+        let socket = std::net::TcpStream::connect(running.https).expect("connect");
+        let mut stream = StreamOwned::new(ClientConnection::new(Arc::clone(&config), name).expect("client"), socket);
+        let refused = stream.flush().and_then(|()| stream.conn.complete_io(&mut stream.sock).map(|_| ()));
+        assert!(refused.is_err_and(|error| error.to_string().contains("not valid for name")));
+    }
+}
+
+#[test]
+fn a_connection_made_for_one_app_reaches_no_other() {
+    let (one, two) = (App::named("one"), App::named("two"));
+    let (certificates, roots) = certificates(&["one.example", "www.one.example", "two.example"]);
+    let mut snapshot = routes(vec![plain_route("one", "one.example", &[one.address]), plain_route("two", "two.example", &[two.address])]);
+    snapshot.redirects.insert(domain("www.one.example"), domain("one.example"));
+    let running = Running::start(Snapshot { certificates, ..snapshot });
+    let config = client_config(roots, &["http/1.1"]);
+    let cases = [
+        ("one.example", "one.example", 200),
+        ("one.example", "ONE.example", 200),
+        ("one.example", "www.one.example", 301),
+        ("www.one.example", "one.example", 200),
+        ("one.example", "two.example", 421),
+        ("one.example", "nobody.example", 404),
+        ("default.example", "one.example", 421),
+    ];
+    for (name, host, status) in cases {
+        assert_eq!(handshake(&running, &config, name).get(host, "/").status(), status, "{name} {host}");
+    }
+}
+
+#[test]
+fn challenges_are_answered_in_both_ways_and_nothing_else_is() {
+    let app = App::named("shop");
+    let (mut snapshot, _) = secure_shop(&[app.address]);
+    snapshot.challenges.http.insert("token".to_owned(), "token.thumbprint".to_owned());
+    let proof = self_signed(&["shop.example"]).expect("certificate");
+    snapshot.challenges.tls.insert(domain("shop.example"), Arc::clone(&proof.key));
+    let running = Running::start(snapshot);
+    // Whatever the host: an authority that follows an alias asks under that name.
+    for host in ["shop.example", "nobody.example"] {
+        let answer = running.get(host, "/.well-known/acme-challenge/token");
+        assert_eq!((answer.status(), answer.text()), (200, "token.thumbprint".to_owned()), "{host}");
+    }
+    assert_eq!(running.get("shop.example", "/.well-known/acme-challenge/other").status(), 301, "others are the app's");
+
+    let mut roots = RootCertStore::empty();
+    roots.add(proof.key.cert[0].clone()).expect("root");
+    let wire = handshake(&running, &client_config(roots.clone(), &["acme-tls/1"]), "shop.example");
+    assert_eq!(wire.reader.get_ref().conn.peer_certificates(), Some(&proof.key.cert[..]));
+    // Who offers more than that is a browser.
+    let config = client_config(roots, &["acme-tls/1", "http/1.1"]);
+    let name = ServerName::try_from("shop.example").expect("name");
+    let socket = std::net::TcpStream::connect(running.https).expect("connect");
+    let mut stream = StreamOwned::new(ClientConnection::new(config, name).expect("client"), socket);
+    let refused = stream.flush().and_then(|()| stream.conn.complete_io(&mut stream.sock).map(|_| ()));
+    assert!(refused.is_err(), "it gets the certificate of the app");
 }
 
 #[test]

@@ -75,9 +75,10 @@ fn get(front: &Front, config: ClientConfig, server_name: &'static str, host: &st
 #[test]
 fn names_that_are_missing_or_do_not_match() {
     let front = Front::start();
-    // The self-signed certificate is for every name: the Host alone decides where a request goes.
     assert_eq!(get(&front, trusting_config(), "plain.example", "plain.example").status, 200);
-    assert_eq!(get(&front, trusting_config(), "evil.example", "plain.example").status, 200);
+    // The connection was made for another name (RFC 9110 §15.5.20).
+    assert_eq!(get(&front, trusting_config(), "evil.example", "plain.example").status, 421);
+    assert_eq!(get(&front, trusting_config(), "secure.example", "plain.example").status, 421);
     assert_eq!(get(&front, trusting_config(), "plain.example", "evil.example").status, 404);
     let mut nameless = trusting_config();
     nameless.enable_sni = false;

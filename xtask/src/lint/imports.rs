@@ -22,6 +22,8 @@ const OWNED_CRATES: &[(&str, &str)] = &[
     ("annotate_snippets", "src/config/"),
     ("rusqlite", "src/daemon/store/"),
     ("indicatif", "src/term.rs"),
+    ("instant_acme", "src/daemon/certs/acme/"),
+    ("x509_parser", "src/daemon/certs/"),
 ];
 
 /// The program's own entry: it hands over to the three programs.

@@ -42,6 +42,8 @@ const NEEDS: &[Need] = &[
     Need { program: "skopeo", packages: &["skopeo"], purposes: &[Purpose::Test, Purpose::Bench], for_own_engine: false },
     Need { program: "docker-registry", packages: &["docker-registry"], purposes: &[Purpose::Test, Purpose::Bench], for_own_engine: false },
     Need { program: "htpasswd", packages: &["apache2-utils"], purposes: &[Purpose::Test], for_own_engine: false },
+    // A certificate authority and a DNS server of the tests' own.
+    Need { program: "pebble", packages: &["pebble"], purposes: &[Purpose::Test], for_own_engine: false },
     Need { program: "haproxy", packages: &["haproxy"], purposes: &[Purpose::Bench], for_own_engine: false },
     Need { program: "nginx", packages: &["nginx-light"], purposes: &[Purpose::Bench], for_own_engine: false },
     Need { program: "wrk", packages: &["wrk"], purposes: &[Purpose::Bench], for_own_engine: false },

@@ -14,8 +14,12 @@ use crate::wire::Code;
 fn operations(document: &Value) -> Vec<(Method, String, bool)> {
     let paths = document["paths"].as_object().expect("paths");
     let of = |(path, item): (&String, &Value)| {
-        let path =
-            path.replace("{app}", "shop").replace("{job}", "1").replace("{server}", "ghcr.io").replace("{deployment}", "20261121093000");
+        let path = path
+            .replace("{app}", "shop")
+            .replace("{job}", "1")
+            .replace("{server}", "ghcr.io")
+            .replace("{name}", "a.com")
+            .replace("{deployment}", "20261121093000");
         let item = item.as_object().expect("operations");
         item.iter()
             .map(|(method, operation)| {

@@ -22,6 +22,7 @@ use crate::config::tokens;
 use crate::crypto;
 use crate::daemon::api::serve::{Limits, Listener, serve};
 use crate::daemon::api::{Api, Tokens};
+use crate::daemon::certs::Desk;
 use crate::daemon::overview::Overview;
 use crate::daemon::prune::Pruner;
 use crate::daemon::registry::Registry;
@@ -74,6 +75,7 @@ impl Server {
             in_flight: Arc::new(|container| if container.0 == "c1" { 7 } else { 0 }),
             registry,
             tokens: Arc::new(Tokens::new(dir.path())),
+            certificates: Desk::new(dir.path().join("certificates"), store.clone(), watch::channel(Arc::default()).1, Arc::default()),
             builds: tokio::sync::Semaphore::new(1),
             http_port: Some(80),
             https_port: Some(443),
