@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::app::{App, image, wait_for};
+use crate::fake_authority::FakeAuthority;
 use crate::haloyd::Haloyd;
 use crate::load::Load;
 use crate::pebble::{Pebble, Wishes};
@@ -183,4 +184,31 @@ fn a_certificate_of_ones_own() {
     wait_for(ORDER, "it is gone", || (certificate(&app)["served"] == Value::Null).then_some(()));
     let gone = app.haloy(&["cert", "remove", &app.domain]);
     assert!(gone.code == 1 && gone.stderr.contains("there is no certificate"), "{gone}");
+}
+
+/// The authority's window counts, and it is told what the new certificate replaces (RFC 9773); a profile is asked for.
+#[test]
+fn an_authority_says_when_to_renew() {
+    let haloyd = Haloyd::start();
+    let authority = FakeAuthority::start();
+    let root = haloyd.folder().join("root.pem");
+    std::fs::write(&root, &authority.root).expect("write");
+    haloyd.configure(&format!("acme: {{directory: '{}', ca_file: '{}', profile: shortlived}}", authority.directory(), root.display()));
+    haloyd.restart();
+    let app = App::new(&haloyd, "advised");
+    deploy(&app, &[]);
+    let orders = wait_for(ORDER, "the renewal", || Some(authority.orders()).filter(|orders| orders.len() == 2));
+    assert!(orders.iter().all(|order| order["profile"] == "shortlived"), "{orders:?}");
+    assert_eq!((&orders[0]["replaces"], orders[1]["replaces"].as_str()), (&Value::Null, Some(authority.renewals()[0].as_str())));
+    let days = |shown: &Value| {
+        let at = shown["renew_at"].as_str()?.parse::<jiff::Timestamp>().ok()?;
+        Some(at.duration_since(jiff::Timestamp::now()).as_hours() / 24)
+    };
+    let shown = wait_for(ORDER, "the new window", || {
+        Some(certificate(&app)).filter(|shown| days(shown).is_some_and(|days| [39, 40].contains(&days)))
+    });
+    assert_eq!((&shown["state"], authority.renewals().len()), (&json!("valid"), 2));
+    haloyd.restart();
+    assert_eq!(certificate(&app)["renew_at"], shown["renew_at"], "it is remembered");
+    assert_eq!(authority.orders().len(), 2);
 }

@@ -4,6 +4,8 @@
 mod app;
 #[path = "../support/engine.rs"]
 mod engine;
+#[path = "../support/fake_authority.rs"]
+mod fake_authority;
 #[path = "../support/haloyd.rs"]
 mod haloyd;
 #[path = "../support/load.rs"]

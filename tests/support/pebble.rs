@@ -91,7 +91,7 @@ impl Pebble {
     fn spawn(&mut self, program: &str, words: &[&str]) {
         let log = File::options().create(true).append(true).open(self.folder.join("log")).expect("open the log");
         let mut command = Command::new(program);
-        command.args(words).env("PEBBLE_VA_SLEEPTIME", "2").env("PEBBLE_WFE_NONCEREJECT", "20").env("PEBBLE_AUTHZREUSE", "0");
+        command.args(words).env("PEBBLE_VA_SLEEPTIME", "2").env("PEBBLE_WFE_NONCEREJECT", "10").env("PEBBLE_AUTHZREUSE", "0");
         let child = command.stdin(Stdio::null()).stdout(log.try_clone().expect("open the log")).stderr(log).spawn();
         self.children.push(child.unwrap_or_else(|error| panic!("start {program}: {error}")));
     }

@@ -89,6 +89,16 @@ pub fn decide(want: &Want, served: Option<&Leaf>, record: Option<&CertificateRec
     }
 }
 
+/// When to renew a certificate that its authority wants renewed between two moments: some time between them, which
+/// `dice`, from 0 to 1, chooses; the moment of before when it is between them already.
+pub fn within(from: Timestamp, to: Timestamp, before: Option<Timestamp>, dice: f64) -> Timestamp {
+    if let Some(before) = before.filter(|before| from <= *before && *before <= to) {
+        return before;
+    }
+    let seconds = (to.as_second() - from.as_second()) as f64 * dice;
+    Timestamp::from_second(from.as_second() + seconds as i64).unwrap_or(from)
+}
+
 fn is_public(name: &Domain) -> bool {
     !PRIVATE.iter().any(|ending| name.as_str() == *ending || name.as_str().strip_suffix(ending).is_some_and(|rest| rest.ends_with('.')))
 }
@@ -195,6 +205,15 @@ mod tests {
         }
         assert_eq!(decide(&want("a.com a.internal"), None, None, false, now()), order("a.com"));
         assert_eq!(decide(&want("mytest.com"), None, None, false, now()), order("mytest.com"));
+    }
+
+    #[test]
+    fn an_authoritys_window_is_kept_to() {
+        let (from, to) = (now(), now() + DAY);
+        assert_eq!((within(from, to, None, 0.0), within(from, to, None, 1.0)), (from, to));
+        let noon = from + DAY / 2;
+        assert_eq!(within(from, to, Some(noon), 0.1), noon, "the same window changes nothing");
+        assert_eq!(within(from, to, Some(to + DAY), 0.5), noon, "another one does");
     }
 
     #[test]

@@ -65,6 +65,12 @@ impl Leaf {
         if whole <= 0 { 0.0 } else { (left as f64 / whole as f64).clamp(0.0, 1.0) }
     }
 
+    /// Not before a hundredth of its life, whatever anybody says: nobody orders in circles.
+    pub fn earliest_renewal(&self) -> Timestamp {
+        let whole = self.not_after.as_second() - self.not_before.as_second();
+        Timestamp::from_second(self.not_before.as_second() + whole / 100).unwrap_or(self.not_before)
+    }
+
     /// When a third of its life is left.
     pub fn renewal(&self) -> Timestamp {
         let whole = self.not_after.as_second() - self.not_before.as_second();

@@ -35,8 +35,8 @@ use storage::Stored;
 pub use storage::{Storage, choose};
 pub use trust::Trust;
 
-use self::acme::Refused;
-use self::decide::{Decision, Want, decide, pause, wants};
+use self::acme::{Advice, Refused, Wish};
+use self::decide::{Decision, Want, decide, pause, wants, within};
 use self::leaf::Leaf;
 use super::store::{CertificateRecord, Store, StoreError};
 use crate::crypto;
@@ -51,6 +51,8 @@ const TICK: Duration = Duration::from_secs(5);
 const SETTLE: Duration = Duration::from_millis(100);
 /// Orders at once.
 const AT_ONCE: usize = 4;
+/// Until an authority that says nothing about renewals is asked again.
+const UNADVISED: Duration = Duration::from_secs(6 * 3600);
 /// With less than this share of its life left, one that nobody renews is told of.
 const NEAR_END: f64 = 0.15;
 
@@ -71,10 +73,26 @@ pub struct Keeper {
     under_way: BTreeSet<Domain>,
 }
 
-/// What became of an order.
-struct Outcome {
+/// What became of what was asked of the authority.
+enum Outcome {
+    Ordered {
+        record: CertificateRecord,
+        issued: Option<Secret>,
+    },
+    /// About the renewal of this certificate.
+    Advised {
+        domain: Domain,
+        leaf: Leaf,
+        advice: Option<Advice>,
+    },
+}
+
+/// An order, and what it follows on.
+struct Job {
     record: CertificateRecord,
-    issued: Option<Secret>,
+    served: Option<Stored>,
+    failures: u32,
+    email: Option<String>,
 }
 
 impl Keeper {
@@ -134,13 +152,17 @@ impl Keeper {
         let records: BTreeMap<Domain, CertificateRecord> = records.into_iter().map(|record| (record.domain.clone(), record)).collect();
         for want in &wants {
             let record = records.get(&want.domain);
-            let leaf = self.leaf_for(want, now).cloned();
-            let decision = decide(want, leaf.as_ref(), record, self.authority.is_private(), now);
-            if let Decision::Order(names) = decision
-                && self.orders.len() < AT_ONCE
-                && self.under_way.insert(want.domain.clone())
-            {
-                self.begin(want, names, leaf, record.cloned());
+            let stored = self.stored_for(want, now).cloned();
+            let decision = decide(want, stored.as_ref().map(|stored| &stored.leaf), record, self.authority.is_private(), now);
+            let ours = stored.as_ref().zip(record).filter(|(stored, record)| record.fingerprint.as_ref() == Some(&stored.leaf.fingerprint));
+            let asks = ours.filter(|(_, record)| record.ask_at.is_none_or(|at| at <= now));
+            if self.orders.len() >= AT_ONCE || self.under_way.contains(&want.domain) {
+                continue;
+            }
+            if let Decision::Order(names) = decision {
+                self.begin(want, names, stored, record.cloned());
+            } else if let Some((stored, _)) = asks {
+                self.ask(want, stored.clone());
             }
         }
         self.show(&wants, &records, now);
@@ -148,25 +170,75 @@ impl Keeper {
     }
 
     /// The best certificate for what is wanted: one for all names rather than for some.
-    fn leaf_for(&self, want: &Want, now: Timestamp) -> Option<&Leaf> {
-        let candidates = self.storage.stored().map(|stored| &stored.leaf).filter(|leaf| leaf.covers(&want.domain));
-        candidates.max_by_key(|leaf| (now < leaf.not_after, want.names.iter().filter(|name| leaf.covers(name)).count(), leaf.not_after))
+    fn stored_for(&self, want: &Want, now: Timestamp) -> Option<&Stored> {
+        let covered = |leaf: &Leaf| want.names.iter().filter(|name| leaf.covers(name)).count();
+        let candidates = self.storage.stored().filter(|stored| stored.leaf.covers(&want.domain));
+        candidates.max_by_key(|stored| (now < stored.leaf.not_after, covered(&stored.leaf), stored.leaf.not_after))
     }
 
-    fn begin(&mut self, want: &Want, names: BTreeSet<Domain>, served: Option<Leaf>, before: Option<CertificateRecord>) {
+    fn begin(&mut self, want: &Want, names: BTreeSet<Domain>, served: Option<Stored>, before: Option<CertificateRecord>) {
         tracing::info!(domain = %want.domain, "ordering a certificate");
-        let email = want.email.clone().or_else(|| self.email.clone());
+        self.under_way.insert(want.domain.clone());
         let before = before.filter(|record| record.names == names);
         let mut record = CertificateRecord::new(want.domain.clone(), names);
         record.fingerprint = before.as_ref().and_then(|before| before.fingerprint.clone());
         let failures = before.and_then(|before| before.problem).map_or(0, |problem| problem.failures);
+        let job = Job { record, served, failures, email: self.email(want) };
         let (authority, trust) = (Arc::clone(&self.authority), Arc::clone(&self.trust));
-        self.orders.spawn(async move { order(&authority, &trust, record, served, failures, email.as_deref()).await });
+        self.orders.spawn(async move { order(&authority, &trust, job).await });
+    }
+
+    /// Asks when the authority wants the certificate renewed.
+    fn ask(&mut self, want: &Want, stored: Stored) {
+        self.under_way.insert(want.domain.clone());
+        let (authority, domain, email) = (Arc::clone(&self.authority), want.domain.clone(), self.email(want));
+        self.orders.spawn(async move {
+            let advice = authority.advice(&stored.key.cert[0], email.as_deref()).await.unwrap_or_else(|error| {
+                tracing::debug!(%domain, error = chain(&error), "the authority does not say when to renew");
+                None
+            });
+            Outcome::Advised { domain, leaf: stored.leaf, advice }
+        });
+    }
+
+    fn email(&self, want: &Want) -> Option<String> {
+        want.email.clone().or_else(|| self.email.clone())
+    }
+
+    async fn conclude(&mut self, outcome: Outcome) {
+        let domain = match outcome {
+            Outcome::Ordered { record, issued } => {
+                let domain = record.domain.clone();
+                self.keep(record, issued).await;
+                domain
+            }
+            Outcome::Advised { domain, leaf, advice } => {
+                if let Err(error) = self.heed(&domain, &leaf, advice).await {
+                    tracing::error!(%domain, error = chain(&error), "could not note when to renew a certificate");
+                }
+                domain
+            }
+        };
+        self.under_way.remove(&domain);
+    }
+
+    /// Notes when the authority wants the certificate renewed, unless there is another one by now.
+    async fn heed(&self, domain: &Domain, leaf: &Leaf, advice: Option<Advice>) -> Result<(), StoreError> {
+        let records = self.store.certificate_records().await?;
+        let is_it = |record: &CertificateRecord| record.domain == *domain && record.fingerprint.as_ref() == Some(&leaf.fingerprint);
+        let record = records.into_iter().find(is_it);
+        let Some(mut record) = record else { return Ok(()) };
+        let pause = advice.as_ref().map_or(UNADVISED, |advice| advice.pause);
+        record.ask_at = Timestamp::now().checked_add(pause).ok();
+        if let Some(Advice { from, to, .. }) = advice {
+            let dice = f64::from(u32::from_be_bytes(crypto::random::<4>())) / f64::from(u32::MAX);
+            record.renew_at = Some(within(from, to, record.renew_at, dice).max(leaf.earliest_renewal()));
+        }
+        self.store.save_certificate_record(record).await
     }
 
     /// Writes down what became of an order: first the certificate, then that it is ours.
-    async fn conclude(&mut self, outcome: Outcome) {
-        let Outcome { mut record, issued } = outcome;
+    async fn keep(&self, mut record: CertificateRecord, issued: Option<Secret>) {
         let domain = record.domain.clone();
         if let Some(pem) = issued {
             match self.storage.write(domain.as_str(), &pem) {
@@ -182,7 +254,6 @@ impl Keeper {
         if let Err(error) = self.store.save_certificate_record(record).await {
             tracing::error!(%domain, error = chain(&error), "could not note an order for a certificate");
         }
-        self.under_way.remove(&domain);
     }
 
     fn show(&self, wants: &[Want], records: &BTreeMap<Domain, CertificateRecord>, now: Timestamp) {
@@ -203,7 +274,7 @@ impl Keeper {
 
     /// What is shown of one that an app wants.
     fn wanted(&self, want: &Want, record: Option<&CertificateRecord>, now: Timestamp) -> Certificate {
-        let leaf = self.leaf_for(want, now);
+        let leaf = self.stored_for(want, now).map(|stored| &stored.leaf);
         let decision = decide(want, leaf, record, self.authority.is_private(), now);
         let record = record.filter(|record| want.names.is_superset(&record.names));
         let ours = leaf.is_some_and(|leaf| record.is_some_and(|record| record.fingerprint.as_ref() == Some(&leaf.fingerprint)));
@@ -256,16 +327,12 @@ fn served(leaf: &Leaf, ours: bool) -> ServedCertificate {
 }
 
 /// Orders, and once more without the aliases that failed: the others do not wait for them.
-async fn order(
-    authority: &Authority,
-    trust: &Arc<Trust>,
-    mut record: CertificateRecord,
-    served: Option<Leaf>,
-    failures: u32,
-    email: Option<&str>,
-) -> Outcome {
+async fn order(authority: &Authority, trust: &Arc<Trust>, job: Job) -> Outcome {
+    let Job { mut record, served, failures, email } = job;
+    let ours = served.as_ref().filter(|served| record.fingerprint.as_ref() == Some(&served.leaf.fingerprint));
+    let (replaces, email) = (ours.map(|served| &served.key.cert[0]), email.as_deref());
     let mut names: Vec<Domain> = record.names.iter().cloned().collect();
-    let mut result = authority.order(trust, &names, email).await;
+    let mut result = authority.order(trust, &Wish { names: &names, email, replaces }).await;
     if let Err(AcmeError::Names(refused)) = &result
         && let Some(rest) = without(&names, refused, &record.domain)
     {
@@ -274,24 +341,25 @@ async fn order(
         record.left_out = left_out.collect();
         let error = result.as_ref().err();
         record.problem = error.map(|error| problem(error.reason(), error.hint(), failures + 1, false));
-        let is_served = served.is_some_and(|leaf| rest.iter().all(|name| leaf.covers(name)) && Timestamp::now() < leaf.renewal());
-        if is_served {
-            return Outcome { record, issued: None };
+        let is_enough = |leaf: &Leaf| rest.iter().all(|name| leaf.covers(name)) && Timestamp::now() < leaf.renewal();
+        if served.as_ref().is_some_and(|served| is_enough(&served.leaf)) {
+            return Outcome::Ordered { record, issued: None };
         }
         names = rest;
-        result = authority.order(trust, &names, email).await;
+        result = authority.order(trust, &Wish { names: &names, email, replaces }).await;
     }
-    match result {
+    let issued = match result {
         Ok(pem) => {
             let leaf = Stored::read("issued", pem.expose()).map(|stored| stored.leaf);
             record.fingerprint = leaf.ok().map(|leaf| leaf.fingerprint);
-            Outcome { record, issued: Some(pem) }
+            Some(pem)
         }
         Err(error) => {
             record.problem = Some(problem(error.reason(), error.hint(), failures + 1, error.is_rate_limit()));
-            Outcome { record, issued: None }
+            None
         }
-    }
+    };
+    Outcome::Ordered { record, issued }
 }
 
 /// The names that did not fail; none when the domain itself did.

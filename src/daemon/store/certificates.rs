@@ -21,13 +21,16 @@ pub struct CertificateRecord {
     pub fingerprint: Option<String>,
     /// When the authority wants it renewed; a third of its life before its end when it did not say.
     pub renew_at: Option<Timestamp>,
+    /// When the authority is asked about that again.
+    #[serde(default)]
+    pub ask_at: Option<Timestamp>,
     pub left_out: Vec<LeftOut>,
     pub problem: Option<CertificateProblem>,
 }
 
 impl CertificateRecord {
     pub fn new(domain: Domain, names: BTreeSet<Domain>) -> Self {
-        Self { domain, names, fingerprint: None, renew_at: None, left_out: Vec::new(), problem: None }
+        Self { domain, names, fingerprint: None, renew_at: None, ask_at: None, left_out: Vec::new(), problem: None }
     }
 }
 

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use instant_acme::{
-    Account, AccountCredentials, AuthorizationHandle, AuthorizationStatus, ChallengeStatus, ChallengeType, ExternalAccountKey, Identifier,
-    KeyAuthorization, NewAccount, NewOrder, Order, OrderStatus, RetryPolicy,
+    Account, AccountCredentials, AuthorizationHandle, AuthorizationStatus, CertificateIdentifier, ChallengeStatus, ChallengeType,
+    ExternalAccountKey, Identifier, KeyAuthorization, NewAccount, NewOrder, Order, OrderStatus, RetryPolicy,
 };
+use jiff::Timestamp;
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256};
 use rustls::crypto::aws_lc_rs::sign::any_ecdsa_type;
 use rustls::sign::CertifiedKey;
@@ -30,6 +31,26 @@ use crate::{crypto, https};
 
 /// How long the authority may take to look at the answers, and to sign.
 const PATIENCE: RetryPolicy = RetryPolicy::new().initial_delay(Duration::from_millis(250)).backoff(1.5).timeout(Duration::from_secs(90));
+
+/// However seldom or often the authority wants to be asked about renewals (RFC 9773 §4.3.2).
+const ASK: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(24 * 3600));
+
+/// When the authority wants a certificate renewed (ARI, RFC 9773).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advice {
+    pub from: Timestamp,
+    pub to: Timestamp,
+    /// Until it is asked again.
+    pub pause: Duration,
+}
+
+/// What is ordered, and for whom.
+pub struct Wish<'a> {
+    pub names: &'a [Domain],
+    pub email: Option<&'a str>,
+    /// The certificate of ours that the new one takes the place of.
+    pub replaces: Option<&'a CertificateDer<'static>>,
+}
 
 /// An authority and how it is spoken to.
 pub struct Authority {
@@ -58,25 +79,22 @@ impl Authority {
     }
 
     /// A certificate for the names with its private key, as one PEM text. `trust` shows the answers to the challenges.
-    pub async fn order(&self, trust: &Arc<Trust>, names: &[Domain], email: Option<&str>) -> Result<Secret, AcmeError> {
-        match self.order_once(trust, names, email).await {
+    pub async fn order(&self, trust: &Arc<Trust>, wish: &Wish<'_>) -> Result<Secret, AcmeError> {
+        match self.order_once(trust, wish).await {
             // It has forgotten us, as authorities for tests do: another account is as good.
             Err(error) if error.is_kind("accountDoesNotExist") => {
-                files::remove_optional(&self.account_file(email)).map_err(AcmeError::Account)?;
-                self.order_once(trust, names, email).await
+                files::remove_optional(&self.account_file(wish.email)).map_err(AcmeError::Account)?;
+                self.order_once(trust, wish).await
             }
+            // The library has tried again some times already.
+            Err(error) if error.is_kind("badNonce") => self.order_once(trust, wish).await,
             ordered => ordered,
         }
     }
 
-    async fn order_once(&self, trust: &Arc<Trust>, names: &[Domain], email: Option<&str>) -> Result<Secret, AcmeError> {
-        let account = self.account(email).await?;
-        let identifiers: Vec<Identifier> = names.iter().map(|name| Identifier::Dns(name.to_string())).collect();
-        let mut request = NewOrder::new(&identifiers);
-        if let Some(profile) = &self.settings.profile {
-            request = request.profile(profile);
-        }
-        let mut order = account.new_order(&request).await.map_err(|error| self.failed("order a certificate", error))?;
+    async fn order_once(&self, trust: &Arc<Trust>, wish: &Wish<'_>) -> Result<Secret, AcmeError> {
+        let account = self.account(wish.email).await?;
+        let mut order = self.begin(&account, wish).await.map_err(|error| self.failed("order a certificate", error))?;
         let posted = self.answer(&mut order, trust).await?;
         let proven = order.poll_ready(&PATIENCE).await;
         if !matches!(proven, Ok(OrderStatus::Ready)) {
@@ -88,7 +106,40 @@ impl Authority {
             });
         }
         drop(posted);
-        self.sign(order, names).await
+        self.sign(order, wish.names).await
+    }
+
+    async fn begin(&self, account: &Account, wish: &Wish<'_>) -> Result<Order, instant_acme::Error> {
+        let identifiers: Vec<Identifier> = wish.names.iter().map(|name| Identifier::Dns(name.to_string())).collect();
+        let mut request = NewOrder::new(&identifiers);
+        if let Some(profile) = &self.settings.profile {
+            request = request.profile(profile);
+        }
+        let replaced = wish.replaces.and_then(|der| CertificateIdentifier::try_from(der).ok());
+        let Some(replaced) = replaced else { return account.new_order(&request).await };
+        match account.new_order(&request.replaces(replaced)).await {
+            // It has no such service, or knows the old certificate no more: the new one is wanted all the same.
+            Err(instant_acme::Error::Unsupported(_) | instant_acme::Error::Api(_)) => {
+                let plain = Wish { replaces: None, ..*wish };
+                Box::pin(self.begin(account, &plain)).await
+            }
+            ordered => ordered,
+        }
+    }
+
+    /// When the authority wants a certificate renewed; none when it does not say such things.
+    pub async fn advice(&self, certificate: &CertificateDer<'static>, email: Option<&str>) -> Result<Option<Advice>, AcmeError> {
+        let Ok(identifier) = CertificateIdentifier::try_from(certificate) else { return Ok(None) };
+        let account = self.account(email).await?;
+        let (info, pause) = match account.renewal_info(&identifier).await {
+            Ok(said) => said,
+            Err(instant_acme::Error::Unsupported(_)) => return Ok(None),
+            Err(error) => return Err(self.failed("ask about renewals", error)),
+        };
+        let window = info.suggested_window;
+        let time = |time: i64| Timestamp::from_second(time).unwrap_or_default();
+        let (from, to) = (time(window.start.unix_timestamp()), time(window.end.unix_timestamp()));
+        Ok((from <= to).then(|| Advice { from, to, pause: pause.clamp(ASK.0, ASK.1) }))
     }
 
     async fn sign(&self, mut order: Order, names: &[Domain]) -> Result<Secret, AcmeError> {
