@@ -44,6 +44,23 @@ pub enum AdminError {
     File(#[from] FileError),
 }
 
+impl AdminError {
+    /// A permission that is missing is what a missing `sudo` looks like.
+    pub fn of_file(FileError { action, path, source }: FileError, local_install: bool) -> Self {
+        match source.kind() {
+            io::ErrorKind::PermissionDenied => Self::NotAllowed { path, local_install, source },
+            _ => Self::File(FileError { action, path, source }),
+        }
+    }
+
+    pub fn of_settings(error: ConfigError, local_install: bool) -> Self {
+        match error {
+            ConfigError::File(error) => Self::of_file(error, local_install),
+            error => Self::Config(error),
+        }
+    }
+}
+
 impl Report for AdminError {
     fn hint(&self) -> Option<String> {
         let hint = match self {

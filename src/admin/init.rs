@@ -9,7 +9,8 @@ use crate::config::daemon::DaemonSettings;
 use crate::config::tokens::{self, Tokens};
 use crate::crypto::Identity;
 use crate::env;
-use crate::files::{self, FileError};
+use crate::files;
+use crate::names::Domain;
 use crate::paths::ServerPaths;
 use crate::secret::Secret;
 use crate::term::{self, Terminal};
@@ -26,10 +27,17 @@ const HTTPS_PORT: u16 = 443;
 #[command(after_help = "\
 Examples:
   sudo haloy admin init                Directories /etc/haloy and /var/lib/haloy
-  haloy admin init --local-install     Directories of this user, no root needed")]
+  haloy admin init --local-install     Directories of this user, no root needed
+  sudo haloy admin init --api-domain haloy.example.com --acme-email you@example.com")]
 pub struct Init {
     #[command(flatten)]
     place: Place,
+    /// Domain of the API, with a certificate; can be set later with `haloy admin api domain`
+    #[arg(long, value_name = "DOMAIN")]
+    api_domain: Option<Domain>,
+    /// Whom certificate authorities write to
+    #[arg(long, value_name = "EMAIL", value_parser = super::api_domain::email)]
+    acme_email: Option<String>,
     /// Write the settings anew where there are some; identity, data and tokens stay
     #[arg(long = "override")]
     overwrite: bool,
@@ -44,7 +52,7 @@ impl Init {
         if paths.haloyd_yaml().exists() && !self.overwrite {
             return Err(AdminError::AlreadyThere { path: paths.haloyd_yaml(), token: self.place.command(program, "api token") });
         }
-        let settings = settings();
+        let settings = DaemonSettings { api_domain: self.api_domain.clone(), acme_email: self.acme_email.clone(), ..settings() };
         let token = self.make(&paths, &settings).map_err(|error| self.explain(error))?;
         warn_of_missing_docker();
         warn_of_taken_ports(&settings);
@@ -53,7 +61,7 @@ impl Init {
         } else {
             self.show(&paths, &settings);
             term::data(&format!("{}\n", token.expose()));
-            show_next(&self.daemon_command(&paths, program));
+            show_next(&self.daemon_command(&paths, program), self.api_domain.as_ref());
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -76,12 +84,9 @@ impl Init {
         Ok(token)
     }
 
-    /// A permission that is missing is what a missing `sudo` looks like.
     fn explain(&self, error: AdminError) -> AdminError {
         match error {
-            AdminError::File(FileError { path, source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
-                AdminError::NotAllowed { path, local_install: self.place.local_install, source }
-            }
+            AdminError::File(error) => AdminError::of_file(error, self.place.local_install),
             other => other,
         }
     }
@@ -109,11 +114,12 @@ impl Init {
 }
 
 /// The token stands on stdout alone, so that `init > file` keeps it out of terminals and logs.
-fn show_next(daemon: &str) {
+fn show_next(daemon: &str, domain: Option<&Domain>) {
     term::words("\nStart the daemon:");
     term::words(&format!("  {daemon}"));
-    term::words("Make the server known to the client on this machine; it asks for the token:");
-    term::words("  haloy server add localhost --token-stdin");
+    let (place, host) = domain.map_or(("this machine", "localhost"), |domain| ("your own machine", domain.as_str()));
+    term::words(&format!("Make the server known to the client on {place}; it asks for the token:"));
+    term::words(&format!("  haloy server add {host} --token-stdin"));
 }
 
 /// Keeps an identity that is there: what it sealed can be opened with no other.

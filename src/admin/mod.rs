@@ -3,6 +3,7 @@
 //! It works on files of this machine alone and needs no running daemon: the daemon reads what is
 //! written here. Whatever a step creates is taken away again when a later step fails.
 
+mod api_domain;
 mod api_token;
 mod error;
 mod init;
@@ -53,6 +54,7 @@ struct Api {
 #[derive(Subcommand)]
 enum ApiCommand {
     Token(api_token::Token),
+    Domain(api_domain::SetDomain),
 }
 
 /// Which server of this machine.
@@ -106,10 +108,12 @@ pub fn main(program: &str, args: Vec<OsString>) -> ExitCode {
     let json = match &command {
         Command::Init(init) => init.json,
         Command::Api(Api { command: ApiCommand::Token(token) }) => token.json,
+        Command::Api(Api { command: ApiCommand::Domain(domain) }) => domain.json,
     };
     let outcome = match command {
         Command::Init(init) => init.run(program),
         Command::Api(Api { command: ApiCommand::Token(token) }) => token.run(program),
+        Command::Api(Api { command: ApiCommand::Domain(domain) }) => domain.run(program),
     };
     outcome.unwrap_or_else(|error| {
         if json {

@@ -9,8 +9,9 @@ use super::document::Document;
 use super::error::ConfigError;
 use super::field::Field;
 use super::findings::Findings;
-use super::{keys, targets};
+use super::{keys, target, targets};
 use crate::files;
+use crate::names::Domain;
 
 /// All optional: what is absent has the daemon's default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct DaemonSettings {
     pub debug: Option<bool>,
     /// Threads of the proxy; one per core when absent.
     pub workers: Option<u16>,
+    /// Where the API is served through the proxy, with a certificate.
+    pub api_domain: Option<Domain>,
     /// Whom certificate authorities write to about apps that name nobody.
     pub acme_email: Option<String>,
     pub acme: Acme,
@@ -51,7 +54,8 @@ impl DaemonSettings {
             access_log: root.get("access_log").and_then(|field| findings.boolean(&field)),
             debug: root.get("debug").and_then(|field| findings.boolean(&field)),
             workers: root.get("workers").and_then(|field| findings.number(&field, 1..=1024)).and_then(|n| u16::try_from(n).ok()),
-            acme_email: root.get("acme_email").and_then(|field| findings.word(&field).map(str::to_owned)),
+            api_domain: root.get("api_domain").and_then(|field| findings.parse(&field)),
+            acme_email: root.get("acme_email").and_then(|field| target::read_email(&field, &mut findings)),
             acme: root.get("acme").map(|field| Acme::read(&field, &mut findings)).unwrap_or_default(),
         };
         findings.finish()?;
@@ -62,7 +66,7 @@ impl DaemonSettings {
     pub fn write(&self, path: &Path) -> Result<(), ConfigError> {
         let mut text =
             "# Settings of haloyd; flags win over them. Keys: http_addr, https_addr, api_addr, docker_host, access_log, debug,\n\
-                        # workers, acme_email, acme (directory, ca_file, eab, profile, key_type, challenge)\n"
+                        # workers, api_domain, acme_email, acme (directory, ca_file, eab, profile, key_type, challenge)\n"
                 .to_owned();
         let mut set = |key: &str, value: Option<String>| {
             if let Some(value) = value {
@@ -77,6 +81,7 @@ impl DaemonSettings {
         set("access_log", self.access_log.map(|on| on.to_string()));
         set("workers", self.workers.map(|count| count.to_string()));
         set("debug", self.debug.map(|on| on.to_string()));
+        set("api_domain", self.api_domain.as_ref().map(ToString::to_string));
         set("acme_email", self.acme_email.as_ref().map(|email| serde_json::Value::from(email.as_str()).to_string()));
         self.acme.write(&mut text);
         Ok(files::write_private(path, text.as_bytes())?)
@@ -124,6 +129,7 @@ mod tests {
             access_log: Some(false),
             debug: Some(true),
             workers: Some(2),
+            api_domain: "haloy.example.com".parse().ok(),
             acme_email: Some("kim@example.com".to_owned()),
             acme: Acme {
                 directory: Some("https://ca.example/directory".to_owned()),

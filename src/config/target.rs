@@ -229,7 +229,7 @@ fn read_token(field: &Field<'_>, providers: &SecretProviders, findings: &mut Fin
     value::read_variable(field, findings)
 }
 
-fn read_email(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {
+pub(super) fn read_email(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {
     let email = findings.word(field)?;
     if !is_email(email) {
         let message = format!("{} is not an e-mail address", findings.quoted(field, email));

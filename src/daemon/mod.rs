@@ -16,6 +16,7 @@ mod boot;
 mod certs;
 mod clock;
 mod disk;
+mod front;
 mod logins;
 mod overview;
 mod prune;
@@ -41,6 +42,7 @@ use tokio_util::sync::CancellationToken;
 use self::api::{Api, Tokens};
 use self::boot::{Booted, StartError};
 use self::certs::{Keeper, Trust};
+use self::front::FrontKeeper;
 use self::overview::Overview;
 use self::prune::Pruner;
 use self::publisher::Publisher;
@@ -105,8 +107,16 @@ async fn control(booted: Booted) -> ExitCode {
     };
     let pruner = Pruner::new(booted.store.clone(), booted.docker.clone(), registry.clone(), booted.paths.data.clone());
     let publisher = Arc::new(Publisher::new(Arc::clone(&booted.proxy), booted.snapshot_file, booted.snapshot));
+    let api_address = match booted.api_tcp.local_addr() {
+        Ok(address) => address,
+        Err(error) => {
+            tracing::error!(%error, "the API's address is not known");
+            return ExitCode::FAILURE;
+        }
+    };
+    let front = FrontKeeper::new(booted.paths.haloyd_yaml(), api_address, Arc::clone(&publisher), booted.store.clone());
     let trust = Trust::new(Arc::clone(&publisher), booted.certificates);
-    let keeper = Keeper::new(booted.store.clone(), booted.storage, trust, booted.authority, booted.acme_email);
+    let keeper = Keeper::new(booted.store.clone(), booted.storage, trust, booted.authority, front.watch());
     let api = Arc::new(Api {
         pruner: pruner.clone(),
         store: booted.store.clone(),
@@ -125,11 +135,12 @@ async fn control(booted: Booted) -> ExitCode {
         tokens,
         registry: registry.clone(),
         certificates: keeper.desk(),
+        front: front.watch(),
         builds: Semaphore::new(1),
         http_port: booted.http_port,
         https_port: booted.https_port,
     });
-    let host = booted.api_tcp.local_addr().map(|address| address.to_string()).unwrap_or_default();
+    let host = api_address.to_string();
     let (username, password) = registry.engine_login();
     let executor = Executor {
         docker: booted.docker.clone(),
@@ -144,6 +155,7 @@ async fn control(booted: Booted) -> ExitCode {
     tasks.spawn(named("docker-events", events));
     let reconciler = Reconciler::new(executor, publisher, overview, nudge);
     tasks.spawn(named("prune", pruner.run(stop.clone())));
+    tasks.spawn(named("front", front.run(stop.clone())));
     tasks.spawn(named("certificates", keeper.run(stop.clone())));
     tasks.spawn(named("reconcile", reconciler.run(stop.clone())));
     match (tokio::net::TcpListener::from_std(booted.api_tcp), tokio::net::UnixListener::from_std(booted.api_unix)) {

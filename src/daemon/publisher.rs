@@ -18,6 +18,8 @@ pub struct Publisher {
 
 struct State {
     published: Arc<Snapshot>,
+    /// The API's own route, beside those of the apps.
+    front: Option<Route>,
     generation: u64,
     /// The file holds an older table: it could not be written.
     is_unsaved: bool,
@@ -28,7 +30,7 @@ struct State {
 impl Publisher {
     /// `first` is what the proxy was started with.
     pub fn new(proxy: Arc<Proxy>, file: PathBuf, first: Arc<Snapshot>) -> Self {
-        let state = State { published: first, generation: 0, is_unsaved: false, leaving: BTreeSet::new() };
+        let state = State { published: first, front: None, generation: 0, is_unsaved: false, leaving: BTreeSet::new() };
         Self { proxy, file, state: Mutex::new(state) }
     }
 
@@ -46,8 +48,9 @@ impl Publisher {
     }
 
     /// Publishes the routes when they differ from those that are served.
-    pub fn route(&self, routes: Vec<Route>, redirects: BTreeMap<Domain, Domain>) {
+    pub fn route(&self, mut routes: Vec<Route>, redirects: BTreeMap<Domain, Domain>) {
         let mut state = self.state();
+        routes.extend(state.front.clone());
         if routes != state.published.routes || redirects != state.published.redirects {
             let before: BTreeSet<ContainerId> = ids(&state.published).collect();
             state.leaving.extend(before);
@@ -57,6 +60,18 @@ impl Publisher {
         } else if state.is_unsaved {
             self.save(&mut state);
         }
+    }
+
+    /// Publishes the API's own route in place of the one before.
+    pub fn front(&self, front: Option<Route>) {
+        let mut state = self.state();
+        let Snapshot { mut routes, redirects, certificates, challenges } = (*state.published).clone();
+        let others = |route: &Route| state.front.iter().chain(&front).all(|own| own.name != route.name);
+        routes.retain(others);
+        routes.extend(front.clone());
+        state.front = front;
+        self.publish(&mut state, Snapshot { routes, redirects, certificates, challenges });
+        self.save(&mut state);
     }
 
     /// Publishes certificates and answers to challenges. [`Proxy::adopted`] tells when every worker has them.

@@ -60,7 +60,6 @@ pub struct Settings {
     pub access_log: bool,
     pub docker_host: Option<String>,
     pub debug: bool,
-    pub acme_email: Option<String>,
     pub acme: Acme,
 }
 
@@ -86,7 +85,6 @@ impl Settings {
             access_log: file.access_log.unwrap_or(true),
             docker_host: file.docker_host.or_else(|| env::read(env::DOCKER_HOST)),
             debug: flags.debug || file.debug.unwrap_or(false),
-            acme_email: file.acme_email,
             acme: file.acme,
             paths,
         })

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::app::{DomainSpec, EnvValue};
 use super::certificate::Certificate;
 use super::job::Job;
-use crate::names::{AppName, DeployId, ImageRef};
+use crate::names::{AppName, DeployId, Domain, ImageRef};
 
 /// `GET /v1/health`: the daemon answers. Needs no token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -41,6 +41,9 @@ pub struct Version {
     /// The port that plain HTTP is served on; 80 when absent.
     #[serde(default)]
     pub http_port: Option<u16>,
+    /// Where the API is served for everybody who has a token; on loopback alone when absent.
+    #[serde(default)]
+    pub api_domain: Option<Domain>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

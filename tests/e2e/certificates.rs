@@ -212,3 +212,28 @@ fn an_authority_says_when_to_renew() {
     assert_eq!(certificate(&app)["renew_at"], shown["renew_at"], "it is remembered");
     assert_eq!(authority.orders().len(), 2);
 }
+
+/// The API has a domain of its own: set while the daemon runs, served with its certificate, and no app's.
+#[test]
+fn the_api_is_served_at_its_domain() {
+    let haloyd = Haloyd::start();
+    let pebble = Pebble::start(&haloyd, &Wishes::default(), "");
+    let domain = "haloy.api-test.localhost";
+    let set = haloyd.admin(&["api", "domain", domain, "kim@example.com"]);
+    assert_eq!((set.code, set.stdout.as_str()), (0, "haloy.api-test.localhost\n"), "{set}");
+    assert!(set.stderr.contains("haloy server add haloy.api-test.localhost"), "{set}");
+    wait_for(ORDER, "the API's certificate", || pebble.ask(&haloyd, domain, "/v1/health", None).ok());
+    let token = format!("Bearer {}", haloyd.token());
+    let version = pebble.ask(&haloyd, domain, "/v1/version", Some(&token)).expect("with the token");
+    assert!(version.starts_with("HTTP/1.1 200") && version.contains(domain), "{version}");
+    let refused = pebble.ask(&haloyd, domain, "/v1/version", None).expect("without a token");
+    assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
+
+    let app = App::new(&haloyd, "greedy");
+    app.configure(&format!("domains: [{domain}]\nimage: {}\n", image("v1")));
+    let refused = app.haloy(&["deploy"]);
+    assert!(refused.code == 1 && refused.stderr.contains("is the domain of this server's API"), "{refused}");
+    haloyd.admin(&["api", "domain", "--remove"]);
+    wait_for(ORDER, "it is gone", || pebble.ask(&haloyd, domain, "/v1/health", None).ok().filter(|answer| answer.contains(" 404 ")));
+    app.haloy(&["deploy", "--detach"]).ok();
+}

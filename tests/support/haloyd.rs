@@ -166,6 +166,14 @@ impl Haloyd {
         command
     }
 
+    /// The admin tool about this server.
+    pub fn admin(&self, words: &[&str]) -> crate::app::Said {
+        let began = Instant::now();
+        let mut command = self.command(&[&["admin"], words].concat());
+        let output = self.directories(&mut command).output().expect("run the admin tool");
+        (output, began.elapsed()).into()
+    }
+
     /// `GET` on the API with the token.
     pub fn get(&self, path: &str) -> Answer {
         let token = format!("Bearer {}", self.token);

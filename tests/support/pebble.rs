@@ -112,21 +112,36 @@ impl Pebble {
 
     /// A visitor of `haloyd` who trusts this authority alone; fails for any other certificate.
     pub fn visit(&self, haloyd: &Haloyd, name: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+        let (answer, chain) = self.converse(haloyd, name, "/", None)?;
+        // Aliases send visitors on.
+        if ["200", "301"].contains(&answer.split(' ').nth(1).unwrap_or_default()) { Ok(chain) } else { Err(answer) }
+    }
+
+    /// The same with a path and perhaps a token; the whole answer.
+    pub fn ask(&self, haloyd: &Haloyd, name: &str, path: &str, authorization: Option<&str>) -> Result<String, String> {
+        Ok(self.converse(haloyd, name, path, authorization)?.0)
+    }
+
+    fn converse(
+        &self,
+        haloyd: &Haloyd,
+        name: &str,
+        path: &str,
+        authorization: Option<&str>,
+    ) -> Result<(String, Vec<CertificateDer<'static>>), String> {
         let issuer = self.get("/roots/0");
         let mut roots = RootCertStore::empty();
         roots
             .add(CertificateDer::from_pem_slice(issuer.as_bytes()).map_err(|error| error.to_string())?)
             .map_err(|error| error.to_string())?;
         let mut stream = connect(roots, haloyd.https_addr(), name)?;
-        write!(stream, "GET / HTTP/1.0\r\nhost: {name}\r\n\r\n").map_err(|error| error.to_string())?;
+        let authorization = authorization.map(|value| format!("authorization: {value}\r\n")).unwrap_or_default();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {name}\r\nconnection: close\r\n{authorization}\r\n");
+        stream.write_all(request.as_bytes()).map_err(|error| error.to_string())?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).map_err(|error| error.to_string())?;
-        // Aliases send visitors on.
-        let status = answer.split(' ').nth(1).unwrap_or_default();
-        if !["200", "301"].contains(&status) {
-            return Err(answer);
-        }
-        Ok(stream.conn.peer_certificates().unwrap_or_default().iter().map(|der| der.clone().into_owned()).collect())
+        let chain = stream.conn.peer_certificates().unwrap_or_default().iter().map(|der| der.clone().into_owned());
+        Ok((answer, chain.collect()))
     }
 
     /// Of the authority's management.

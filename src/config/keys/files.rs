@@ -19,6 +19,7 @@ const DAEMON_KEYS: &[Key] = &[
     text("access_log", "Where requests are logged."),
     boolean("debug", "Whether more is logged."),
     key("workers", Shape::Value(Kind::Whole(1, 1024)), "How many threads serve requests."),
+    text("api_domain", "Where the API is served through the proxy, with a certificate."),
     text("acme_email", "Whom certificate authorities write to about apps that name nobody."),
     key("acme", ACME, "How certificates are ordered."),
 ];

@@ -21,7 +21,9 @@ pub async fn version(State(context): State<Context>) -> Json<Version> {
     let overview = context.api.overview.borrow().clone();
     let (docker, platform) = (overview.engine_version.clone(), overview.platform.clone());
     let (http_port, https_port) = (context.api.http_port, context.api.https_port);
-    Json(Version { version: env!("CARGO_PKG_VERSION").to_owned(), api: API_VERSION, docker, platform, http_port, https_port })
+    let api_domain = context.api.front.borrow().domain.clone();
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    Json(Version { version, api: API_VERSION, docker, platform, http_port, https_port, api_domain })
 }
 
 /// Metrics in Prometheus' text format

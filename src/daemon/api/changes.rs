@@ -33,6 +33,7 @@ pub async fn deploy(
 ) -> Answer {
     admission::check(&app, &request)?;
     let DeployRequest { spec, env, performer: named, git_commit, login, image_of } = request;
+    refuse_own_domain(&context, &spec)?;
     refuse_missing(&context, &spec).await?;
     let identity = context.api.identity.clone();
     let sealed = tokio::task::spawn_blocking(move || {
@@ -87,6 +88,19 @@ pub async fn stop(State(context): State<Context>, Segment(app): Segment<AppName>
 pub async fn start(State(context): State<Context>, Segment(app): Segment<AppName>) -> Answer {
     let (store, name) = (context.api.store.clone(), app.clone());
     accept(&context, app, async move { store.accept_start(name).await }).await
+}
+
+/// The API's own domain is no app's.
+fn refuse_own_domain(context: &Context, spec: &AppSpec) -> Result<(), Refusal> {
+    let front = context.api.front.borrow();
+    let mut names = spec.domains.iter().flat_map(|domain| domain.aliases.iter().chain([&domain.domain]));
+    match names.find(|name| front.domain.as_ref() == Some(name)) {
+        None => Ok(()),
+        Some(name) => {
+            let refusal = Refusal::new(StatusCode::CONFLICT, Code::Conflict, format!("`{name}` is the domain of this server's API"));
+            Err(refusal.hint("choose another domain for the app, or move the API's with `haloy admin api domain` on the server"))
+        }
+    }
 }
 
 /// What is said to be uploaded must be here.

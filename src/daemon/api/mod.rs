@@ -44,6 +44,7 @@ pub use auth::Tokens;
 pub use serve::{serve_tcp, serve_unix};
 
 use super::certs::Desk;
+use super::front::Front;
 use super::overview::Overview;
 use super::prune::Pruner;
 use super::registry::Registry;
@@ -69,6 +70,8 @@ pub struct Api {
     pub registry: Registry,
     pub pruner: Pruner,
     pub certificates: Desk,
+    /// Where the API is served through the proxy.
+    pub front: watch::Receiver<Front>,
     /// Turns for builds on the engine.
     pub builds: Semaphore,
     /// Where visitors come in: HTTP and HTTPS.

@@ -34,8 +34,9 @@ pub struct Want {
     pub app: Option<AppName>,
 }
 
-/// The certificates of all apps whose TLS ends here. Traffic comes first: an app that never served wants none yet.
-pub fn wants(intents: &[AppIntent]) -> Vec<Want> {
+/// The certificates of all apps whose TLS ends here, and of the API's domain. Traffic comes first: an app that never
+/// served wants none yet.
+pub fn wants(intents: &[AppIntent], api: Option<&Domain>) -> Vec<Want> {
     let serving = intents.iter().filter(|intent| intent.run != RunState::Removed).filter_map(|intent| {
         let release = intent.serving.as_ref()?;
         (release.spec.tls == Tls::Auto).then_some((&intent.app, &release.spec))
@@ -48,7 +49,8 @@ pub fn wants(intents: &[AppIntent]) -> Vec<Want> {
             app: Some(app.clone()),
         })
     });
-    wants.collect()
+    let of_api = |domain: &Domain| Want { domain: domain.clone(), names: BTreeSet::from([domain.clone()]), email: None, app: None };
+    wants.chain(api.map(of_api)).collect()
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

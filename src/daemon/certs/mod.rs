@@ -38,6 +38,7 @@ pub use trust::Trust;
 use self::acme::{Advice, Refused, Wish};
 use self::decide::{Decision, Want, decide, pause, wants, within};
 use self::leaf::Leaf;
+use super::front::Front;
 use super::store::{CertificateRecord, Store, StoreError};
 use crate::crypto;
 use crate::error::{Report as _, chain};
@@ -65,8 +66,7 @@ pub struct Keeper {
     storage: Storage,
     trust: Arc<Trust>,
     authority: Arc<Authority>,
-    /// Whom authorities write to about apps that name nobody.
-    email: Option<String>,
+    front: watch::Receiver<Front>,
     shown: watch::Sender<Shown>,
     nudge: Arc<Notify>,
     orders: JoinSet<Outcome>,
@@ -97,13 +97,13 @@ struct Job {
 
 impl Keeper {
     /// `storage` as it was scanned for the table that is served already.
-    pub fn new(store: Store, storage: Storage, trust: Trust, authority: Authority, email: Option<String>) -> Self {
+    pub fn new(store: Store, storage: Storage, trust: Trust, authority: Authority, front: watch::Receiver<Front>) -> Self {
         Self {
             store,
             storage,
             trust: Arc::new(trust),
             authority: Arc::new(authority),
-            email,
+            front,
             shown: watch::channel(Shown::default()).0,
             nudge: Arc::default(),
             orders: JoinSet::new(),
@@ -131,6 +131,7 @@ impl Keeper {
                     Err(error) => tracing::error!(%error, "an order for a certificate was given up"),
                 },
                 () = self.nudge.notified() => {}
+                Ok(()) = self.front.changed() => {}
                 Ok(()) = changes.changed() => tokio::time::sleep(SETTLE).await,
                 () = tokio::time::sleep(TICK) => {}
             }
@@ -147,7 +148,7 @@ impl Keeper {
             self.trust.certify(choose(self.storage.stored(), now));
             *served = fingerprints;
         }
-        let wants = wants(&self.store.intents().await?);
+        let wants = wants(&self.store.intents().await?, self.front.borrow().domain.as_ref());
         let records = self.store.certificate_records().await?;
         let records: BTreeMap<Domain, CertificateRecord> = records.into_iter().map(|record| (record.domain.clone(), record)).collect();
         for want in &wants {
@@ -202,7 +203,7 @@ impl Keeper {
     }
 
     fn email(&self, want: &Want) -> Option<String> {
-        want.email.clone().or_else(|| self.email.clone())
+        want.email.clone().or_else(|| self.front.borrow().email.clone())
     }
 
     async fn conclude(&mut self, outcome: Outcome) {

@@ -23,6 +23,7 @@ use crate::crypto;
 use crate::daemon::api::serve::{Limits, Listener, serve};
 use crate::daemon::api::{Api, Tokens};
 use crate::daemon::certs::Desk;
+use crate::daemon::front::Front;
 use crate::daemon::overview::Overview;
 use crate::daemon::prune::Pruner;
 use crate::daemon::registry::Registry;
@@ -76,6 +77,7 @@ impl Server {
             registry,
             tokens: Arc::new(Tokens::new(dir.path())),
             certificates: Desk::new(dir.path().join("certificates"), store.clone(), watch::channel(Arc::default()).1, Arc::default()),
+            front: watch::channel(Front::default()).1,
             builds: tokio::sync::Semaphore::new(1),
             http_port: Some(80),
             https_port: Some(443),
