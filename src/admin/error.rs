@@ -30,6 +30,12 @@ pub enum AdminError {
         /// The command line that sets it up.
         init: String,
     },
+    #[error("there is no token with the id `{id}`")]
+    NoToken {
+        id: String,
+        /// The command line that lists them.
+        tokens: String,
+    },
     #[error("the identity in `{}` cannot be used", path.display())]
     Identity {
         path: PathBuf,
@@ -71,6 +77,7 @@ impl Report for AdminError {
             Self::NotThere { init, .. } => {
                 format!("run `{init}` first, or name the directory with `--local-install` or `--config-dir DIR`")
             }
+            Self::NoToken { tokens, .. } => format!("`{tokens}` shows the ids"),
             Self::Identity { .. } => "put the right identity back: what is sealed with it cannot be opened without it".to_owned(),
             Self::Tokens(error) => return error.hint(),
             Self::Config(error) => return error.hint(),
@@ -81,7 +88,7 @@ impl Report for AdminError {
 
     fn exit_code(&self) -> u8 {
         match self {
-            Self::AlreadyThere { .. } | Self::NotThere { .. } => MISUSE,
+            Self::AlreadyThere { .. } | Self::NotThere { .. } | Self::NoToken { .. } => MISUSE,
             Self::Config(error) => error.exit_code(),
             _ => FAILED,
         }

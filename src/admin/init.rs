@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::config::daemon::DaemonSettings;
-use crate::config::tokens::{self, Tokens};
+use crate::config::tokens::{self, TokenRecord, Tokens};
 use crate::crypto::Identity;
 use crate::env;
 use crate::files;
@@ -76,7 +76,7 @@ impl Init {
         write_identity(&paths.age_identity(), &mut undo)?;
         let token = tokens::generate();
         undo.file(&tokens::path(&paths.config))?;
-        Tokens::add(&paths.config, "init", &token)?;
+        Tokens::add(&paths.config, TokenRecord::new("init", &token))?;
         // Last: its presence says that the set-up is complete.
         undo.file(&paths.haloyd_yaml())?;
         settings.write(&paths.haloyd_yaml())?;

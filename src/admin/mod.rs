@@ -5,6 +5,7 @@
 
 mod api_domain;
 mod api_token;
+mod api_tokens;
 mod error;
 mod init;
 mod undo;
@@ -54,6 +55,8 @@ struct Api {
 #[derive(Subcommand)]
 enum ApiCommand {
     Token(api_token::Token),
+    Tokens(api_tokens::List),
+    Revoke(api_tokens::Revoke),
     Domain(api_domain::SetDomain),
 }
 
@@ -107,13 +110,21 @@ pub fn main(program: &str, args: Vec<OsString>) -> ExitCode {
     };
     let json = match &command {
         Command::Init(init) => init.json,
-        Command::Api(Api { command: ApiCommand::Token(token) }) => token.json,
-        Command::Api(Api { command: ApiCommand::Domain(domain) }) => domain.json,
+        Command::Api(Api { command }) => match command {
+            ApiCommand::Token(token) => token.json,
+            ApiCommand::Tokens(list) => list.json,
+            ApiCommand::Domain(domain) => domain.json,
+            ApiCommand::Revoke(_) => false,
+        },
     };
     let outcome = match command {
         Command::Init(init) => init.run(program),
-        Command::Api(Api { command: ApiCommand::Token(token) }) => token.run(program),
-        Command::Api(Api { command: ApiCommand::Domain(domain) }) => domain.run(program),
+        Command::Api(Api { command }) => match command {
+            ApiCommand::Token(token) => token.run(program),
+            ApiCommand::Tokens(list) => list.run(program),
+            ApiCommand::Revoke(revoke) => revoke.run(program),
+            ApiCommand::Domain(domain) => domain.run(program),
+        },
     };
     outcome.unwrap_or_else(|error| {
         if json {

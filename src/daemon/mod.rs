@@ -47,8 +47,9 @@ use self::overview::Overview;
 use self::prune::Pruner;
 use self::publisher::Publisher;
 use self::reconcile::{Executor, OwnRegistry, Reconciler};
-use self::registry::Registry;
+use self::registry::{Access, Registry};
 use self::settings::Settings;
+use crate::config::tokens::Scope;
 use crate::docker::{Docker, Login};
 use crate::proxy::{BackendId, Proxy};
 use crate::secret::Secret;
@@ -186,7 +187,10 @@ async fn control(booted: Booted) -> ExitCode {
 
 /// The server's own registry, whose login is the API's.
 async fn open_registry(booted: &Booted, tokens: Arc<Tokens>) -> Result<Registry, Box<dyn std::error::Error>> {
-    let allows = Arc::new(move |token: &str| tokens.allows(token));
+    let allows = Arc::new(move |token: &str| {
+        let caller = tokens.caller(token).ok()?;
+        Some(Access { pushes: caller.scope >= Scope::Deploy, app: caller.app })
+    });
     let registry = Registry::open(booted.store.clone(), booted.paths.blobs(), allows)?;
     registry.sweep().await?;
     Ok(registry)

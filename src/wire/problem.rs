@@ -26,6 +26,8 @@ pub struct Problem {
 pub enum Code {
     /// No token, or one that is unknown, expired or revoked.
     Unauthorized,
+    /// The token is valid and not for this.
+    Forbidden,
     NotFound,
     /// The request is not understood.
     InvalidRequest,

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::program::{Home, has};
 
@@ -151,4 +151,30 @@ fn tokens_are_made_one_after_the_other() {
     assert_ne!(json["token"], token.trim());
     let names: Vec<Value> = tokens(&home).into_iter().map(|token| token["name"].clone()).collect();
     assert_eq!(names, ["init", "ci", "token"]);
+}
+
+#[test]
+fn tokens_have_scopes_and_ends_and_are_revoked() {
+    let home = Home::new();
+    home.haloy(&["admin", "init", "--local-install"]).ok();
+    let words =
+        ["admin", "api", "token", "--local-install", "--name", "ci", "--scope", "deploy", "--app", "shop", "--expires", "90d", "--json"];
+    let made = home.haloy(&words).json();
+    let listed = home.haloy(&["admin", "api", "tokens", "--local-install", "--json"]).json();
+    let ci = &listed[1];
+    assert_eq!((&ci["id"], &ci["name"], &ci["scope"], &ci["app"]), (&made["id"], &json!("ci"), &json!("deploy"), &json!("shop")));
+    assert_eq!((&listed[0]["scope"], &listed[0]["expires_at"]), (&json!("admin"), &Value::Null));
+    let table = home.haloy(&["admin", "api", "tokens", "--local-install"]).ok();
+    has(&table, &["ID", "NAME", "SCOPE", "init", "admin", "never", "ci", "deploy", "shop"]);
+    assert!(!table.contains(made["token"].as_str().expect("a token")));
+    for wrong in [["--scope", "root"], ["--expires", "90"], ["--app", "not an app"]] {
+        home.haloy(&[&["admin", "api", "token", "--local-install"], &wrong[..]].concat()).fails(2);
+    }
+    let id = made["id"].as_str().expect("an id");
+    has(&home.haloy(&["admin", "api", "revoke", id, "--local-install"]).stderr, &["✓ the token `ci`", "is revoked"]);
+    has(
+        &home.haloy(&["admin", "api", "revoke", id, "--local-install"]).fails(2),
+        &["no token with the id", "hint: `haloy admin api tokens --local-install`"],
+    );
+    assert_eq!(tokens(&home).len(), 1);
 }

@@ -1,12 +1,12 @@
 //! Looking at apps and their histories.
 
-use axum::Json;
 use axum::extract::{Path, State};
+use axum::{Extension, Json};
 
 use super::super::store::{AppIntent, StoreError};
 use super::parameters::Segment;
 use super::refusal::Refusal;
-use super::{Api, Context, status};
+use super::{Api, Caller, Context, status};
 use crate::daemon::overview::Watched;
 use crate::names::{AppName, DeployId, InvalidName};
 use crate::wire::{AppStatus, Deployment, DeploymentDetails, Job, Phase, Replica};
@@ -16,7 +16,7 @@ const NEWEST_JOBS: u32 = 100;
 
 /// Every app of this server
 #[utoipa::path(get, path = "/v1/apps", operation_id = "list_apps", responses((status = 200, body = Vec<AppStatus>)))]
-pub async fn list(State(context): State<Context>) -> Result<Json<Vec<AppStatus>>, Refusal> {
+pub async fn list(State(context): State<Context>, Extension(caller): Extension<Caller>) -> Result<Json<Vec<AppStatus>>, Refusal> {
     let api = &context.api;
     let intents = api.store.intents().await?;
     let mut statuses = Vec::new();
@@ -28,6 +28,7 @@ pub async fn list(State(context): State<Context>) -> Result<Json<Vec<AppStatus>>
             statuses.push(status::of_queued(job));
         }
     }
+    statuses.retain(|status| caller.may_see(&status.name));
     statuses.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(Json(statuses))
 }

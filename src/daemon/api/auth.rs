@@ -1,4 +1,4 @@
-//! Who may ask: bearer tokens, kept as hashes in a file that `haloyadm api token` writes.
+//! Who may ask for what: bearer tokens with scopes, kept as hashes in a file that `haloyadm api token` writes.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -11,12 +11,14 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
+use jiff::Timestamp;
 
 use super::Context;
 use super::body;
 use super::refusal::Refusal;
-use crate::config::tokens;
+use crate::config::tokens::{self, Scope};
 use crate::error;
+use crate::names::AppName;
 use crate::wire::Code;
 
 /// The accepted tokens. The file is read again whenever it changed, so that a new token works at
@@ -48,9 +50,14 @@ impl Tokens {
         Self { config_dir: config_dir.into(), loaded: Mutex::default() }
     }
 
-    /// Whether the token is one of ours. Looks at the file's metadata, which is one system call.
-    pub fn allows(&self, token: &str) -> bool {
-        self.current().find(token).is_some()
+    /// Whoever has this token. Looks at the file's metadata, which is one system call.
+    pub fn caller(&self, token: &str) -> Result<Caller, Denial> {
+        let tokens = self.current();
+        let record = tokens.find(token).ok_or(Denial::Unknown)?;
+        if let Some(end) = record.expires_at.filter(|_| record.is_over(Timestamp::now())) {
+            return Err(Denial::Over(end));
+        }
+        Ok(Caller { token: Some(record.name.clone()), scope: record.scope, app: record.app.clone() })
     }
 
     fn current(&self) -> Arc<tokens::Tokens> {
@@ -74,16 +81,103 @@ impl Version {
     }
 }
 
-/// Lets requests with a valid token pass.
-pub async fn require_token(State(context): State<Context>, request: Request, next: Next) -> Result<Response, Refusal> {
-    let title = match bearer(request.headers()) {
-        Some(token) if context.api.tokens.allows(token) => return Ok(next.run(request).await),
-        Some(_) => "the API token is not valid on this server",
-        None => "an API token is needed",
+/// Who asks, and what that may lead to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The name of the token; none for the daemon's own user.
+    pub token: Option<String>,
+    pub scope: Scope,
+    /// The one app that the token is for.
+    pub app: Option<AppName>,
+}
+
+/// Why a token lets nobody in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denial {
+    Unknown,
+    Over(Timestamp),
+}
+
+impl Caller {
+    /// Whoever may open the daemon's socket.
+    pub const LOCAL: Self = Self { token: None, scope: Scope::Admin, app: None };
+
+    pub fn may_see(&self, app: &AppName) -> bool {
+        self.app.as_ref().is_none_or(|own| own == app)
+    }
+
+    pub fn require_scope(&self, scope: Scope) -> Result<(), Refusal> {
+        if self.scope >= scope {
+            return Ok(());
+        }
+        let title = format!("the API token {} has the scope `{}`, and this needs `{scope}`", self.name(), self.scope);
+        Err(forbidden(title).hint(format!("make another one on the server: `haloy admin api token --scope {scope}`")))
+    }
+
+    pub fn require_app(&self, app: &AppName) -> Result<(), Refusal> {
+        if self.may_see(app) {
+            return Ok(());
+        }
+        Err(self.elsewhere())
+    }
+
+    /// A token of one app reaches what is about that app, and what tells nothing of others.
+    fn require_path(&self, path: &str) -> Result<(), Refusal> {
+        let Some(own) = &self.app else { return Ok(()) };
+        let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+        match parts.as_slice() {
+            ["v1", "apps", app, ..] if *app == own.as_str() => Ok(()),
+            // These look for themselves whose things they show.
+            ["v1", "apps" | "version" | "room" | "builds" | "certificates"] | ["v1", "jobs", ..] => Ok(()),
+            _ => Err(self.elsewhere()),
+        }
+    }
+
+    fn elsewhere(&self) -> Refusal {
+        let app = self.app.as_ref().map(ToString::to_string).unwrap_or_default();
+        let refusal = forbidden(format!("the API token {} is for the app `{app}` alone", self.name()));
+        refusal.hint("make one for other apps on the server: `haloy admin api token --app APP`, or without `--app` for all")
+    }
+
+    fn name(&self) -> String {
+        self.token.as_ref().map(|name| format!("`{name}`")).unwrap_or_default()
+    }
+}
+
+fn forbidden(title: String) -> Refusal {
+    Refusal::new(StatusCode::FORBIDDEN, Code::Forbidden, title)
+}
+
+/// Lets requests with a valid token pass that has the scope, and knows who asks from then on.
+pub async fn require_token(
+    State((context, scope)): State<(Context, Scope)>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    let caller = match bearer(request.headers()).map(|token| context.api.tokens.caller(token)) {
+        Some(Ok(caller)) => caller,
+        Some(Err(Denial::Over(end))) => return Err(deny(request, &format!("the API token is not valid any more: it ended on {end}")).await),
+        Some(Err(Denial::Unknown)) => return Err(deny(request, "the API token is not valid on this server").await),
+        None => return Err(deny(request, "an API token is needed").await),
     };
+    if let Err(refusal) = caller.require_scope(scope).and_then(|()| caller.require_path(request.uri().path())) {
+        body::discard(request).await;
+        return Err(refusal);
+    }
+    request.extensions_mut().insert(caller);
+    Ok(next.run(request).await)
+}
+
+/// Whoever could open the socket may do everything.
+pub async fn trust(mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(Caller::LOCAL);
+    next.run(request).await
+}
+
+async fn deny(request: Request, title: &str) -> Refusal {
     body::discard(request).await;
     let hint = "run `haloy admin api token` on the server, then `haloy server add SERVER --token-stdin --force` here with what it prints";
-    Err(Refusal::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, title).hint(hint))
+    Refusal::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, title).hint(hint)
 }
 
 /// The token of `Authorization: Bearer …`; the scheme's letter case does not matter (RFC 9110 §11.1).
@@ -96,6 +190,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::tokens::TokenRecord;
     use crate::files;
     use crate::secret::Secret;
 
@@ -105,19 +200,20 @@ mod tests {
         let path = tokens::path(dir.path());
         let write = |token: &str| {
             let _ = fs::remove_file(&path);
-            tokens::Tokens::add(dir.path(), "ci", &Secret::new(token)).expect("add");
+            tokens::Tokens::add(dir.path(), TokenRecord::new("ci", &Secret::new(token))).expect("add");
         };
         let tokens = Tokens::new(dir.path());
-        assert!(!tokens.allows("first"), "no file, nobody");
+        let allows = |token: &str| tokens.caller(token).is_ok();
+        assert!(!allows("first"), "no file, nobody");
         write("first");
-        assert!(tokens.allows("first") && !tokens.allows("second") && !tokens.allows(""));
+        assert!(allows("first") && !allows("second") && !allows(""));
         write("second");
-        assert!(!tokens.allows("first") && tokens.allows("second"));
+        assert!(!allows("first") && allows("second"));
         files::write_private(&path, b"[{").expect("write");
-        assert!(!tokens.allows("second"), "a damaged file lets nobody in");
+        assert!(!allows("second"), "a damaged file lets nobody in");
         write("second");
         fs::remove_file(&path).expect("remove");
-        assert!(!tokens.allows("second"));
+        assert!(!allows("second"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! The build lives as long as its request: whoever leaves, ends it. Its image is found by its id alone; the deploy that
 //! follows gives it a tag that keeps it.
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
@@ -15,7 +16,7 @@ use tokio::sync::mpsc;
 
 use super::jobs::KEEP_ALIVE;
 use super::refusal::Refusal;
-use super::{Api, Context};
+use super::{Api, Caller, Context};
 use crate::docker::{BuildSpec, DockerError};
 use crate::error::{Report as _, chain};
 use crate::names::{Digest, is_env_name, is_plain};
@@ -33,10 +34,13 @@ use crate::wire::{BuildEvent, BuildRequest, routes};
 )]
 pub async fn build(
     State(context): State<Context>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     request: Request,
 ) -> Result<Sse<impl Stream<Item = Result<sse::Event, axum::Error>>>, Refusal> {
-    let spec = spec(wanted(&headers)?)?;
+    let wanted = wanted(&headers)?;
+    caller.require_app(&wanted.app)?;
+    let spec = spec(wanted)?;
     let (say, said) = mpsc::unbounded_channel();
     let work = run(context.api.clone(), spec, request.into_body(), say);
     let said = stream::unfold(said, async |mut said| Some((said.recv().await?, said)));

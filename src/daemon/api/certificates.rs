@@ -1,12 +1,12 @@
 //! Certificates: what is served, brought ones, and renewals that do not wait.
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 
-use super::Context;
 use super::body::JsonBody;
 use super::refusal::Refusal;
+use super::{Caller, Context};
 use crate::daemon::certs::BringError;
 use crate::error::{Report as _, chain};
 use crate::names::Domain;
@@ -16,8 +16,9 @@ use crate::wire::{Certificate, CertificateDetails, CertificateUpload, Code};
 ///
 /// What is served for them, what is wanted, and why an order failed; and those that nobody asked for.
 #[utoipa::path(get, path = "/v1/certificates", operation_id = "list_certificates", responses((status = 200, body = Vec<Certificate>)))]
-pub async fn list(State(context): State<Context>) -> Json<Vec<Certificate>> {
-    Json(context.api.certificates.list().to_vec())
+pub async fn list(State(context): State<Context>, Extension(caller): Extension<Caller>) -> Json<Vec<Certificate>> {
+    let seen = |certificate: &&Certificate| caller.app.is_none() || certificate.app == caller.app;
+    Json(context.api.certificates.list().iter().filter(seen).cloned().collect())
 }
 
 /// One certificate with its chain

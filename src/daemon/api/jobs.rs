@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{KeepAlive, Sse};
+use axum::{Extension, Json};
 use futures_util::{Stream, StreamExt as _, stream};
 use serde::Deserialize;
 use tokio::sync::watch;
@@ -14,7 +14,7 @@ use utoipa::IntoParams;
 
 use super::parameters::{Parameters, Segment};
 use super::refusal::Refusal;
-use super::{Api, Context};
+use super::{Api, Caller, Context};
 use crate::names::AppName;
 use crate::wire::{Event, Job, JobId};
 
@@ -36,15 +36,28 @@ pub struct JobsQuery {
 
 /// Jobs, newest first
 #[utoipa::path(get, path = "/v1/jobs", operation_id = "list_jobs", params(JobsQuery), responses((status = 200, body = Vec<Job>)))]
-pub async fn list(State(context): State<Context>, Parameters(query): Parameters<JobsQuery>) -> Result<Json<Vec<Job>>, Refusal> {
+pub async fn list(
+    State(context): State<Context>,
+    Extension(caller): Extension<Caller>,
+    Parameters(query): Parameters<JobsQuery>,
+) -> Result<Json<Vec<Job>>, Refusal> {
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT).min(MOST);
-    Ok(Json(context.api.store.jobs(query.app, limit).await?))
+    if let Some(app) = &query.app {
+        caller.require_app(app)?;
+    }
+    Ok(Json(context.api.store.jobs(query.app.or(caller.app), limit).await?))
 }
 
 /// One job
 #[utoipa::path(get, path = "/v1/jobs/{job}", operation_id = "get_job", params(("job" = u64, Path)), responses((status = 200, body = Job)))]
-pub async fn show(State(context): State<Context>, Segment(job): Segment<JobId>) -> Result<Json<Job>, Refusal> {
-    Ok(Json(context.api.store.job(job).await?))
+pub async fn show(
+    State(context): State<Context>,
+    Extension(caller): Extension<Caller>,
+    Segment(job): Segment<JobId>,
+) -> Result<Json<Job>, Refusal> {
+    let job = context.api.store.job(job).await?;
+    caller.require_app(&job.app)?;
+    Ok(Json(job))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -64,12 +77,13 @@ pub struct EventsQuery {
 )]
 pub async fn events(
     State(context): State<Context>,
+    Extension(caller): Extension<Caller>,
     Segment(job): Segment<JobId>,
     Parameters(query): Parameters<EventsQuery>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<axum::response::sse::Event, axum::Error>>>, Refusal> {
     let after = last_event_id(&headers)?.or(query.after).unwrap_or(0);
-    context.api.store.job(job).await?;
+    caller.require_app(&context.api.store.job(job).await?.app)?;
     let events = follow(context.api.clone(), job, after)
         .map(|event| axum::response::sse::Event::default().id(event.seq.to_string()).json_data(event))
         .take_until(context.stop.cancelled_owned());

@@ -40,7 +40,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use auth::Tokens;
+pub use auth::{Caller, Tokens};
 pub use serve::{serve_tcp, serve_unix};
 
 use super::certs::Desk;
@@ -49,6 +49,7 @@ use super::overview::Overview;
 use super::prune::Pruner;
 use super::registry::Registry;
 use super::store::Store;
+use crate::config::tokens::Scope;
 use crate::crypto;
 use crate::docker::{ContainerId, Docker};
 
@@ -96,11 +97,12 @@ enum Door {
 }
 
 fn router(context: Context, door: Door) -> Router {
-    let guarded = match door {
-        Door::Tcp => guarded().route_layer(from_fn_with_state(context.clone(), auth::require_token)),
-        Door::Unix => guarded(),
-    };
-    let (router, _) = open().merge(guarded).split_for_parts();
+    let guarded =
+        [(Scope::Read, reading()), (Scope::Deploy, deploying()), (Scope::Admin, administering())].map(|(scope, routes)| match door {
+            Door::Tcp => routes.route_layer(from_fn_with_state((context.clone(), scope), auth::require_token)),
+            Door::Unix => routes.route_layer(from_fn(auth::trust)),
+        });
+    let (router, _) = guarded.into_iter().fold(open(), OpenApiRouter::merge).split_for_parts();
     let registry = context.api.registry.router(door == Door::Unix);
     let router = router
         .fallback(refusal::unknown_route)
@@ -115,7 +117,8 @@ fn open() -> OpenApiRouter<Context> {
     OpenApiRouter::default().routes(routes!(about::health)).routes(routes!(openapi::document))
 }
 
-fn guarded() -> OpenApiRouter<Context> {
+/// For every token.
+fn reading() -> OpenApiRouter<Context> {
     OpenApiRouter::default()
         .routes(routes!(about::version))
         .routes(routes!(about::metrics))
@@ -125,23 +128,33 @@ fn guarded() -> OpenApiRouter<Context> {
         .routes(routes!(apps::deployment))
         .routes(routes!(tags::list))
         .routes(routes!(logs::stream))
+        .routes(routes!(certificates::list))
+        .routes(routes!(certificates::show))
+        .routes(routes!(registries::list))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::show))
+        .routes(routes!(jobs::events))
+}
+
+/// For tokens that may change apps.
+fn deploying() -> OpenApiRouter<Context> {
+    OpenApiRouter::default()
         .routes(routes!(changes::deploy))
         .routes(routes!(changes::rollback))
         .routes(routes!(changes::restart))
         .routes(routes!(changes::stop))
         .routes(routes!(changes::start))
         .routes(routes!(builds::build))
-        .routes(routes!(disk::prune))
         .routes(routes!(disk::room))
-        .routes(routes!(registries::list))
+}
+
+/// For tokens that may change what belongs to no app.
+fn administering() -> OpenApiRouter<Context> {
+    OpenApiRouter::default()
+        .routes(routes!(disk::prune))
         .routes(routes!(registries::login))
         .routes(routes!(registries::logout))
-        .routes(routes!(certificates::list))
-        .routes(routes!(certificates::show))
         .routes(routes!(certificates::bring))
         .routes(routes!(certificates::remove))
         .routes(routes!(certificates::renew))
-        .routes(routes!(jobs::list))
-        .routes(routes!(jobs::show))
-        .routes(routes!(jobs::events))
 }

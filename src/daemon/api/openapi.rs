@@ -12,6 +12,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, Secur
 use utoipa::openapi::{InfoBuilder, OpenApi, RefOr};
 use utoipa::{PartialSchema as _, ToSchema};
 
+use crate::config::tokens::Scope;
 use crate::wire::Problem;
 
 /// This document
@@ -30,12 +31,14 @@ pub fn text() -> String {
 
 fn describe() -> OpenApi {
     let (_, open) = super::open().split_for_parts();
-    let (_, mut guarded) = super::guarded().split_for_parts();
-    for operation in guarded.paths.paths.values_mut().flat_map(operations) {
-        operation.security = Some(vec![SecurityRequirement::new("token", Vec::<String>::new())]);
-    }
     let mut document = open;
-    document.merge(guarded);
+    for (scope, routes) in [(Scope::Read, super::reading()), (Scope::Deploy, super::deploying()), (Scope::Admin, super::administering())] {
+        let (_, mut guarded) = routes.split_for_parts();
+        for operation in guarded.paths.paths.values_mut().flat_map(operations) {
+            operation.security = Some(vec![SecurityRequirement::new("token", [scope.to_string()])]);
+        }
+        document.merge(guarded);
+    }
     document.info = InfoBuilder::new()
         .title("haloyd")
         .version("1")

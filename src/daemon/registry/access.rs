@@ -8,13 +8,36 @@ use zeroize::Zeroizing;
 
 use super::Registry;
 use super::error::Refused;
+use super::route::Route;
 use crate::crypto;
+use crate::names::AppName;
+use crate::wire::routes;
 
 /// What a request may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    Everything,
-    Pull,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    pub pushes: bool,
+    /// The one app whose repository it may reach.
+    pub app: Option<AppName>,
+}
+
+impl Access {
+    pub const EVERYTHING: Self = Self { pushes: true, app: None };
+    pub const PULL: Self = Self { pushes: false, app: None };
+
+    /// Why it may not, if so.
+    pub fn check(&self, route: &Route) -> Result<(), Refused> {
+        if !self.pushes && !route.only_reads() {
+            return Err(Refused::denied("this login may pull, not push"));
+        }
+        match (&self.app, route.repository()) {
+            (Some(app), Some(repository)) if repository.as_str() != routes::repository(app) => {
+                Err(Refused::denied("this login is for the repository of one app alone"))
+            }
+            (Some(_), None) if !route.only_reads() => Err(Refused::denied("this login is for the repository of one app alone")),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// By `Authorization`: `Bearer TOKEN`, or `Basic` with the token as password, which is what `docker login` sends.
@@ -31,10 +54,12 @@ pub fn of(registry: &Registry, headers: &HeaderMap) -> Result<Access, Refused> {
         return Err(Refused::unauthorized("the login is not understood"));
     };
     if crypto::equal(password.as_bytes(), registry.0.engine.expose().as_bytes()) {
-        return Ok(Access::Pull);
+        return Ok(Access::PULL);
     }
-    if !password.is_empty() && (registry.0.allows)(&password) {
-        return Ok(Access::Everything);
+    if !password.is_empty()
+        && let Some(access) = (registry.0.allows)(&password)
+    {
+        return Ok(access);
     }
     Err(Refused::unauthorized("the login is not valid on this server"))
 }
@@ -43,4 +68,34 @@ fn password(encoded: &str) -> Option<Zeroizing<String>> {
     let decoded = Zeroizing::new(BASE64_STANDARD.decode(encoded).ok()?);
     let (_, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
     Some(Zeroizing::new(password.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Method;
+
+    use super::*;
+
+    #[test]
+    fn logins_reach_what_they_are_for() {
+        let shop = Access { pushes: true, app: Some("my.shop".parse().expect("a name")) };
+        let digest = format!("sha256:{}", "a".repeat(64));
+        let may = |access: &Access, method: Method, path: &str| {
+            let path = format!("/v2/{path}").replace("DIGEST", &digest);
+            access.check(&Route::parse(&method, &path.parse().expect("a path")).expect("a route")).is_ok()
+        };
+        for (method, path, everything, pull, own) in [
+            (Method::GET, "", true, true, true),
+            (Method::PUT, "my-shop/manifests/v1", true, false, true),
+            (Method::PUT, "other/manifests/v1", true, false, false),
+            (Method::GET, "other/manifests/v1", true, true, false),
+            (Method::GET, "other/tags/list", true, true, false),
+            (Method::POST, "other/blobs/uploads/", true, false, false),
+            (Method::POST, "my-shop/blobs/uploads/", true, false, true),
+            (Method::DELETE, "my-shop/blobs/DIGEST", true, false, false),
+        ] {
+            let found = [&Access::EVERYTHING, &Access::PULL, &shop].map(|access| may(access, method.clone(), path));
+            assert_eq!(found, [everything, pull, own], "{method} {path}");
+        }
+    }
 }

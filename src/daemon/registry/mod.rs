@@ -40,7 +40,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 
-use self::access::Access;
+pub use self::access::Access;
 use self::error::Refused;
 use self::files::Files;
 use self::route::Route;
@@ -67,12 +67,14 @@ struct Inner {
     store: Store,
     files: Files,
     uploads: Uploads,
-    /// Whether a token is one of the API's.
-    allows: Arc<dyn Fn(&str) -> bool + Send + Sync>,
+    allows: Arc<Allows>,
     engine: Secret,
     /// When blobs were last asked for.
     asked: Mutex<HashMap<Digest, Instant>>,
 }
+
+/// What an API token may do here; nothing when it is none.
+pub type Allows = dyn Fn(&str) -> Option<Access> + Send + Sync;
 
 /// A registry and the door through which it is spoken to.
 #[derive(Clone)]
@@ -83,8 +85,8 @@ struct Door {
 }
 
 impl Registry {
-    /// Opens the blobs below `root`; what a crash left there is removed. `allows` says whether an API token is valid.
-    pub fn open(store: Store, root: PathBuf, allows: Arc<dyn Fn(&str) -> bool + Send + Sync>) -> Result<Self, FileError> {
+    /// Opens the blobs below `root`; what a crash left there is removed. `allows` knows the API's tokens.
+    pub fn open(store: Store, root: PathBuf, allows: Arc<Allows>) -> Result<Self, FileError> {
         let files = Files::open(root)?;
         let engine = Secret::new(crypto::hex(&crypto::random::<32>()));
         let uploads = Uploads::new(files.uploads());
@@ -132,11 +134,9 @@ async fn serve(State(door): State<Door>, request: Request) -> Response {
 async fn answer(door: Door, request: Request) -> Result<Response, Refused> {
     let route = Route::parse(request.method(), request.uri());
     let registry = door.registry;
-    let access = if door.trusted { Access::Everything } else { access::of(&registry, request.headers())? };
+    let access = if door.trusted { Access::EVERYTHING } else { access::of(&registry, request.headers())? };
     let route = route?;
-    if access == Access::Pull && !route.only_reads() {
-        return Err(Refused::denied("this login may pull, not push"));
-    }
+    access.check(&route)?;
     match route {
         Route::Base => Ok(error::versioned(axum::http::StatusCode::OK.into_response())),
         Route::Blob { digest, .. } => blobs::serve(&registry, &digest, request).await,

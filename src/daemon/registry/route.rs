@@ -94,6 +94,18 @@ impl Route {
     }
 
     /// Nothing changes by it.
+    /// The one that it is about; contents belong to none.
+    pub fn repository(&self) -> Option<&Repository> {
+        match self {
+            Self::Base | Self::Blob { .. } | Self::DeleteBlob { .. } => None,
+            Self::BeginUpload { repository }
+            | Self::Upload { repository, .. }
+            | Self::Manifest { repository, .. }
+            | Self::Tags { repository }
+            | Self::Referrers { repository, .. } => Some(repository),
+        }
+    }
+
     pub fn only_reads(&self) -> bool {
         match self {
             Self::Base | Self::Blob { .. } | Self::Tags { .. } | Self::Referrers { .. } => true,

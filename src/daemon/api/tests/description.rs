@@ -4,14 +4,16 @@ use std::path::Path;
 
 use http::{Method, Request};
 use http_body_util::Full;
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::server::{Answer, SOON, Server};
+use crate::config::tokens::{self, Scope, TokenRecord, Tokens};
 use crate::daemon::api::openapi;
 use crate::wire::Code;
 
-/// Every operation of the document: method, path with its variables filled in, and whether it is guarded.
-fn operations(document: &Value) -> Vec<(Method, String, bool)> {
+/// Every operation of the document: method, path with its variables filled in, and the scope that it needs, if any.
+fn operations(document: &Value) -> Vec<(Method, String, Option<String>)> {
     let paths = document["paths"].as_object().expect("paths");
     let of = |(path, item): (&String, &Value)| {
         let path = path
@@ -24,7 +26,7 @@ fn operations(document: &Value) -> Vec<(Method, String, bool)> {
         item.iter()
             .map(|(method, operation)| {
                 let method = method.to_uppercase().parse().expect("method");
-                (method, path.clone(), operation.get("security").is_some())
+                (method, path.clone(), operation["security"][0]["token"][0].as_str().map(str::to_owned))
             })
             .collect::<Vec<_>>()
     };
@@ -80,7 +82,8 @@ async fn every_guarded_route_wants_a_right_token() {
     let document = serde_json::from_str(&openapi::text()).expect("json");
     let mut open = Vec::new();
     let mut guarded = 0;
-    for (method, path, is_guarded) in operations(&document) {
+    for (method, path, scope) in operations(&document) {
+        let is_guarded = scope.is_some();
         for authorization in [None, Some("Bearer haloy_wrong"), Some("Basic aGFsb3k6aGFsb3k="), Some("Bearer ")] {
             let mut request = Request::builder().method(method.clone()).uri(&path);
             if let Some(value) = authorization {
@@ -104,4 +107,60 @@ async fn every_guarded_route_wants_a_right_token() {
     }
     assert_eq!(open, ["/openapi.json", "/v1/health"]);
     assert!(guarded >= 14 * 4, "only {guarded} requests");
+}
+
+/// A token in the server's file.
+fn token(server: &Server, name: &str, scope: Scope, app: Option<&str>, expires_at: Option<Timestamp>) -> String {
+    let token = tokens::generate();
+    let app = app.map(|app| app.parse().expect("a name"));
+    let record = TokenRecord { scope, app, expires_at, ..TokenRecord::new(name, &token) };
+    Tokens::add(server.dir.path(), record).expect("add");
+    token.expose().to_owned()
+}
+
+#[tokio::test]
+async fn every_route_wants_its_scope() {
+    let server = Server::start().await;
+    server.deploy("shop").await;
+    let document = serde_json::from_str(&openapi::text()).expect("json");
+    let over = token(&server, "over", Scope::Admin, None, Some(Timestamp::now()));
+    let revoked = token(&server, "revoked", Scope::Admin, None, None);
+    let id = TokenRecord::new("", &crate::secret::Secret::new(revoked.as_str())).id().to_owned();
+    Tokens::revoke(server.dir.path(), &id).expect("revoked").expect("it was there");
+    let scopes = [Scope::Read, Scope::Deploy, Scope::Admin].map(|scope| (scope, token(&server, "scoped", scope, None, None)));
+    let other = token(&server, "other", Scope::Admin, Some("other"), None);
+    let ask = async |method: &Method, path: &str, token: &str| {
+        let request = Request::builder().method(method.clone()).uri(path).header("authorization", format!("Bearer {token}"));
+        let response = server.send(request.body(Full::default()).expect("request")).await;
+        (response.status().as_u16(), response)
+    };
+    let mut refused = 0;
+    for (method, path, needed) in operations(&document) {
+        let Some(needed) = needed else { continue };
+        let (status, answer) = ask(&method, &path, &over).await;
+        let problem = Answer::read(answer).await.problem(401);
+        assert!(status == 401 && problem.title.contains("it ended on"), "{method} {path}: {problem:?}");
+        assert_eq!(ask(&method, &path, &revoked).await.0, 401, "{method} {path}");
+        for (scope, token) in &scopes {
+            let (status, answer) = ask(&method, &path, token).await;
+            let enough = scope.to_string() == needed || *scope == Scope::Admin || (needed == "read");
+            assert_eq!(status != 403, enough, "{method} {path} with {scope}: {status}");
+            assert_ne!(status, 401, "{method} {path}");
+            if !enough {
+                let problem = Answer::read(answer).await.problem(403);
+                assert_eq!(problem.code, Code::Forbidden);
+                assert!(problem.title.contains(&format!("this needs `{needed}`")), "{problem:?}");
+                assert!(problem.hint.is_some_and(|hint| hint.contains("haloy admin api token --scope")));
+                refused += 1;
+            }
+        }
+        // A token of another app sees nothing of this one.
+        let (status, answer) = ask(&method, &path, &other).await;
+        if path.contains("shop") || path.contains("/jobs/") || !path.contains("/apps") && needed == "admin" {
+            assert_eq!(status, 403, "{method} {path}");
+        } else if status == 200 && ["/v1/apps", "/v1/jobs", "/v1/certificates"].contains(&path.as_str()) {
+            assert_eq!(Answer::read(answer).await.text, "[]", "{method} {path}");
+        }
+    }
+    assert!(refused > 10, "only {refused}");
 }

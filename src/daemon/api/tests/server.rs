@@ -18,7 +18,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::tokens;
+use crate::config::tokens::{self, TokenRecord};
 use crate::crypto;
 use crate::daemon::api::serve::{Limits, Listener, serve};
 use crate::daemon::api::{Api, Tokens};
@@ -26,7 +26,7 @@ use crate::daemon::certs::Desk;
 use crate::daemon::front::Front;
 use crate::daemon::overview::Overview;
 use crate::daemon::prune::Pruner;
-use crate::daemon::registry::Registry;
+use crate::daemon::registry::{Access, Registry};
 use crate::daemon::store::{Prepared, Store};
 use crate::docker::Docker;
 use crate::names::{AppName, DeployId};
@@ -59,11 +59,13 @@ impl Server {
         crypto::install_provider();
         let dir = tempfile::tempdir().expect("temporary directory");
         let store = Store::open(&dir.path().join("db/haloy.db")).expect("store");
-        tokens::Tokens::add(dir.path(), "test", &Secret::new(TOKEN)).expect("token");
+        tokens::Tokens::add(dir.path(), TokenRecord::new("test", &Secret::new(TOKEN))).expect("token");
         let overview = Overview { engine: EngineStatus::Down, engine_version: None, platform: None, replicas: Default::default() };
         let overview = watch::channel(Arc::new(overview)).0;
         let (nudge, identity, stop) = (Arc::new(Notify::new()), crypto::Identity::generate(), CancellationToken::new());
-        let registry = Registry::open(store.clone(), dir.path().join("blobs"), Arc::new(|token| token == TOKEN)).expect("registry");
+        let registry =
+            Registry::open(store.clone(), dir.path().join("blobs"), Arc::new(|token: &str| (token == TOKEN).then_some(Access::EVERYTHING)))
+                .expect("registry");
         let docker = Docker::new(Some(docker_host), store.instance()).expect("docker");
         let api = Arc::new(Api {
             pruner: Pruner::new(store.clone(), docker.clone(), registry.clone(), dir.path().to_owned()),
