@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 
 use age::secrecy::ExposeSecret as _;
 use aws_lc_rs::{constant_time, digest, rand};
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
 
 use crate::secret::Secret;
 
@@ -60,6 +61,19 @@ impl Sha256 {
     pub fn finish_hex(self) -> String {
         hex(self.0.finish().as_ref())
     }
+}
+
+/// What the server's own certificate is for, which is shown for names without another (RFC 6761 §6.4).
+pub const OWN_NAME: &str = "haloy.invalid";
+
+/// A certificate for the names (or IP addresses) that nobody signed but itself, and its P-256 key: one PEM text.
+pub fn self_signed(names: &[&str]) -> Result<Secret, rcgen::Error> {
+    let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+    let mut params = CertificateParams::new(names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())?;
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, names.first().map_or("haloy", |&name| name));
+    let certificate = params.self_signed(&pair)?;
+    Ok(Secret::new(format!("{}{}", certificate.pem(), pair.serialize_pem())))
 }
 
 /// Whether both are equal, in time that does not depend on where they differ.

@@ -32,6 +32,7 @@ mod log;
 mod names;
 mod paths;
 mod persona;
+mod pin;
 #[cfg(target_os = "linux")]
 mod proxy;
 mod secret;

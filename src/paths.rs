@@ -49,6 +49,11 @@ impl ServerPaths {
         self.data.join("cert-storage")
     }
 
+    /// The self-signed certificate for names without their own, whose key is the server's.
+    pub fn own_certificate(&self) -> PathBuf {
+        self.certificates().join("default.pem")
+    }
+
     /// What the server's own registry holds.
     pub fn blobs(&self) -> PathBuf {
         self.data.join("blobs")

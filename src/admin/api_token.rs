@@ -4,11 +4,14 @@ use std::process::ExitCode;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::config::daemon::DaemonSettings;
 use crate::config::tokens::{self, Scope, TokenRecord, Tokens};
 use crate::names::AppName;
 use crate::term;
 
 use super::error::AdminError;
+use super::first_contact::{self, with_pin};
+use super::undo::Undo;
 use super::{Outcome, Place};
 
 /// Make a token for the API; it is shown once and kept as a digest
@@ -43,16 +46,21 @@ impl Token {
         if !paths.haloyd_yaml().exists() {
             return Err(AdminError::NotThere { path: paths.haloyd_yaml(), init: self.place.command(program, "init") });
         }
+        let settings = DaemonSettings::load(&paths.haloyd_yaml())?;
+        let mut undo = Undo::default();
+        let pin = first_contact::pin(&paths.own_certificate(), &mut undo)?;
         let token = tokens::generate();
         let expires_at = self.expires.and_then(|time| Timestamp::now().checked_add(time).ok());
         let record = TokenRecord { scope: self.scope, app: self.app, expires_at, ..TokenRecord::new(&self.name, &token) };
         let id = record.id().to_owned();
         Tokens::add(&paths.config, record)?;
+        undo.keep();
+        let (token, host) = (with_pin(&token, pin), first_contact::host(&settings));
         if self.json {
-            term::json(&serde_json::json!({ "id": id, "name": self.name, "token": token.expose() }));
+            term::json(&serde_json::json!({ "id": id, "name": self.name, "token": token.expose(), "pin": pin.to_string(), "host": host }));
         } else {
-            term::data(&format!("{}\n", token.expose()));
-            term::words("\nhint: the token is not shown again; on your own machine run `haloy server add HOST TOKEN`");
+            first_contact::show(&token, &host);
+            term::words(&format!("\nhint: the token is not shown again; on your own machine run `haloy server add {host} --token-stdin`"));
         }
         Ok(ExitCode::SUCCESS)
     }

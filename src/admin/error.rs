@@ -42,6 +42,10 @@ pub enum AdminError {
         #[source]
         source: CryptoError,
     },
+    #[error("the server's own certificate `{}` is damaged", path.display())]
+    OwnCertificate { path: PathBuf },
+    #[error("could not make the server's own key")]
+    OwnKey(#[source] rcgen::Error),
     #[error(transparent)]
     Tokens(#[from] TokensError),
     #[error(transparent)]
@@ -79,9 +83,15 @@ impl Report for AdminError {
             }
             Self::NoToken { tokens, .. } => format!("`{tokens}` shows the ids"),
             Self::Identity { .. } => "put the right identity back: what is sealed with it cannot be opened without it".to_owned(),
+            Self::OwnCertificate { path } => {
+                format!(
+                    "put it back from a backup, or remove `{}` and restart haloyd; then servers are added anew with new tokens",
+                    path.display()
+                )
+            }
             Self::Tokens(error) => return error.hint(),
             Self::Config(error) => return error.hint(),
-            Self::NotAllowed { .. } | Self::File(_) => return None,
+            Self::NotAllowed { .. } | Self::OwnKey(_) | Self::File(_) => return None,
         };
         Some(hint)
     }

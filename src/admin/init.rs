@@ -12,10 +12,12 @@ use crate::env;
 use crate::files;
 use crate::names::Domain;
 use crate::paths::ServerPaths;
+use crate::pin::Pin;
 use crate::secret::Secret;
 use crate::term::{self, Terminal};
 
 use super::error::AdminError;
+use super::first_contact::{self, with_pin};
 use super::undo::Undo;
 use super::{Outcome, Place, quoted};
 
@@ -53,27 +55,31 @@ impl Init {
             return Err(AdminError::AlreadyThere { path: paths.haloyd_yaml(), token: self.place.command(program, "api token") });
         }
         let settings = DaemonSettings { api_domain: self.api_domain.clone(), acme_email: self.acme_email.clone(), ..settings() };
-        let token = self.make(&paths, &settings).map_err(|error| self.explain(error))?;
+        let (token, pin) = self.make(&paths, &settings).map_err(|error| self.explain(error))?;
+        let (token, host) = (with_pin(&token, pin), first_contact::host(&settings));
         warn_of_missing_docker();
         warn_of_taken_ports(&settings);
         if self.json {
-            term::json(&serde_json::json!({ "token": token.expose(), "config_dir": paths.config, "data_dir": paths.data }));
+            term::json(
+                &serde_json::json!({ "token": token.expose(), "pin": pin.to_string(), "host": host, "config_dir": paths.config, "data_dir": paths.data }),
+            );
         } else {
             self.show(&paths, &settings);
-            term::data(&format!("{}\n", token.expose()));
-            show_next(&self.daemon_command(&paths, program), self.api_domain.as_ref());
+            first_contact::show(&token, &host);
+            show_next(&self.daemon_command(&paths, program), &host);
         }
         Ok(ExitCode::SUCCESS)
     }
 
     /// Everything that a daemon needs to start. Leaves nothing behind when it fails.
-    fn make(&self, paths: &ServerPaths, settings: &DaemonSettings) -> Result<Secret, AdminError> {
+    fn make(&self, paths: &ServerPaths, settings: &DaemonSettings) -> Result<(Secret, Pin), AdminError> {
         let mut undo = Undo::default();
         let database = paths.database();
         let folders = [paths.config.as_path(), paths.data.as_path(), &paths.certificates(), database.parent().unwrap_or(&paths.data)];
         folders.iter().try_for_each(|folder| undo.directory(folder))?;
 
         write_identity(&paths.age_identity(), &mut undo)?;
+        let pin = first_contact::pin(&paths.own_certificate(), &mut undo)?;
         let token = tokens::generate();
         undo.file(&tokens::path(&paths.config))?;
         Tokens::add(&paths.config, TokenRecord::new("init", &token))?;
@@ -81,7 +87,7 @@ impl Init {
         undo.file(&paths.haloyd_yaml())?;
         settings.write(&paths.haloyd_yaml())?;
         undo.keep();
-        Ok(token)
+        Ok((token, pin))
     }
 
     fn explain(&self, error: AdminError) -> AdminError {
@@ -114,11 +120,12 @@ impl Init {
 }
 
 /// The token stands on stdout alone, so that `init > file` keeps it out of terminals and logs.
-fn show_next(daemon: &str, domain: Option<&Domain>) {
+fn show_next(daemon: &str, host: &str) {
     term::words("\nStart the daemon:");
     term::words(&format!("  {daemon}"));
-    let (place, host) = domain.map_or(("this machine", "localhost"), |domain| ("your own machine", domain.as_str()));
-    term::words(&format!("Make the server known to the client on {place}; it asks for the token:"));
+    term::words(
+        "Make the server known to the client on your own machine; it asks for the token, and on this machine the host is localhost:",
+    );
     term::words(&format!("  haloy server add {host} --token-stdin"));
 }
 

@@ -7,6 +7,7 @@ mod api_domain;
 mod api_token;
 mod api_tokens;
 mod error;
+mod first_contact;
 mod init;
 mod undo;
 

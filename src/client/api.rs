@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use crate::pin::Pin;
 use crate::secret::Secret;
 use crate::wire::{EngineStatus, Health, Problem, routes};
 
@@ -41,8 +42,18 @@ pub type StreamedBody = UnsyncBoxBody<Bytes, std::io::Error>;
 
 /// A token and where it came from: an error about it names the place.
 pub struct Credential {
-    pub token: Secret,
-    pub origin: Origin,
+    token: Secret,
+    /// The server's own key, by which it is known without a certificate authority.
+    pin: Option<Pin>,
+    origin: Origin,
+}
+
+impl Credential {
+    /// The token as it was given, with or without the server's pin behind it.
+    pub fn new(given: &Secret, origin: Origin) -> Self {
+        let (token, pin) = Pin::split(given.expose());
+        Self { token: Secret::new(token), pin, origin }
+    }
 }
 
 /// Where a token came from.
@@ -75,7 +86,7 @@ pub struct Api {
 
 impl Api {
     pub fn new(address: Address, credential: Option<Credential>) -> Self {
-        let tls = address.uses_tls().then(connection::tls);
+        let tls = address.uses_tls().then(|| connection::tls(credential.as_ref().and_then(|credential| credential.pin)));
         Self { address, credential, tls }
     }
 
@@ -191,7 +202,7 @@ impl Api {
             .uri(path)
             .header(HOST, self.address.authority())
             .header(USER_AGENT, concat!("haloy/", env!("CARGO_PKG_VERSION")));
-        let Some(Credential { token, origin }) = &self.credential else { return Ok(request) };
+        let Some(Credential { token, origin, .. }) = &self.credential else { return Ok(request) };
         let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose()))
             .map_err(|_| ClientError::TokenCharacters { origin: origin.clone() })?;
         value.set_sensitive(true);

@@ -18,7 +18,9 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::address::Address;
+use super::pinned::{self, OtherKey};
 use crate::https;
+use crate::pin::Pin;
 
 /// For finding the name, all attempts to connect and the TLS handshake together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,9 +32,13 @@ pub trait Sendable: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Sen
 
 impl<B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static> Sendable for B {}
 
-/// For servers that a certificate authority of this system vouches for.
-pub fn tls() -> TlsConnector {
-    https::connector(https::system_roots())
+/// For servers that a certificate authority of this system vouches for, or that have the pinned key.
+pub fn tls(pin: Option<Pin>) -> TlsConnector {
+    let roots = https::system_roots();
+    match pin {
+        Some(pin) => pinned::connector(roots, pin),
+        None => https::connector(roots),
+    }
 }
 
 /// Connects; `tls` is used for addresses that need it. Dropping the future closes what it opened.
@@ -52,7 +58,7 @@ async fn connect<B: Sendable>(address: &Address, tls: Option<&TlsConnector>) -> 
         None => speak_http(stream).await,
         Some(tls) => {
             let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-            speak_http(tls.connect(name, stream).await?).await
+            speak_http(tls.connect(name, stream).await.map_err(plain_words)?).await
         }
     }
 }
@@ -105,6 +111,12 @@ where
     Ok(sender)
 }
 
+/// What rustls wraps in words of its own.
+fn plain_words(error: io::Error) -> io::Error {
+    let is_other_key = error.get_ref().and_then(|cause| cause.downcast_ref()).is_some_and(OtherKey::is_behind);
+    if is_other_key { io::Error::other(OtherKey) } else { error }
+}
+
 fn timed_out(after: Duration) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {} s", after.as_secs()))
 }
@@ -144,7 +156,7 @@ mod tests {
     #[tokio::test]
     async fn a_certificate_that_nobody_vouches_for_is_refused() {
         let (port, _, handshake) = server().await;
-        let error = open::<Full<Bytes>>(&address(port), Some(&tls())).await.expect_err("unknown issuer");
+        let error = open::<Full<Bytes>>(&address(port), Some(&tls(None))).await.expect_err("unknown issuer");
         assert!(error.to_string().contains("certificate"), "{error}");
         let error = ClientError::Connect { address: address(port), source: error };
         assert!(error.hint().is_some_and(|hint| hint.contains("certificate")), "{error}");
@@ -157,6 +169,33 @@ mod tests {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(cert.der().clone()).expect("root");
         open::<Full<Bytes>>(&address(port), Some(&https::connector(roots))).await.expect("connects");
+        assert!(handshake.await.expect("server"));
+    }
+
+    #[tokio::test]
+    async fn a_pinned_key_is_trusted_whatever_its_certificate_says_and_no_other_is() {
+        let (port, cert, handshake) = server().await;
+        let pin = Pin::of(cert.der()).expect("a certificate");
+        let by_address = format!("127.0.0.1:{port}").parse().expect("address");
+        open::<Full<Bytes>>(&by_address, Some(&tls(Some(pin)))).await.expect("the key is the pinned one");
+        assert!(handshake.await.expect("server"));
+
+        let (port, _, handshake) = server().await;
+        let error = open::<Full<Bytes>>(&address(port), Some(&tls(Some(pin)))).await.expect_err("another key");
+        let error = ClientError::Connect { address: address(port), source: error };
+        assert!(crate::error::chain(&error).contains("its key is not the one that came with the token"), "{error:?}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("haloy server add localhost:")), "{error:?}");
+        assert!(!handshake.await.expect("server"), "the server saw the refusal");
+    }
+
+    #[tokio::test]
+    async fn with_a_pin_authorities_count_as_well() {
+        let (port, cert, handshake) = server().await;
+        let (_, other, _) = server().await;
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(cert.der().clone()).expect("root");
+        let pin = Pin::of(other.der()).expect("a certificate");
+        open::<Full<Bytes>>(&address(port), Some(&pinned::connector(roots, pin))).await.expect("vouched for");
         assert!(handshake.await.expect("server"));
     }
 

@@ -14,6 +14,7 @@ use super::api::Origin;
 use super::change::INTERRUPTED;
 use super::image::ImageError;
 use super::init::InitError;
+use super::pinned::OtherKey;
 use super::secrets::SecretError;
 use super::sse::SseError;
 use super::targets;
@@ -200,7 +201,11 @@ pub struct Detail(String);
 /// The server was reached and its certificate was not accepted.
 fn distrusts(error: &io::Error) -> bool {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
-    matches!(cause, Some(rustls::Error::InvalidCertificate(_)))
+    matches!(cause, Some(rustls::Error::InvalidCertificate(_))) || is_other_key(error)
+}
+
+fn is_other_key(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|cause| cause.is::<OtherKey>())
 }
 
 fn unreachable_hint(address: &Address) -> String {
@@ -294,11 +299,14 @@ impl Report for ClientError {
             Self::NoToken { server, .. } => {
                 format!("run `haloy admin api token` on the server, then here `haloy server add {server} --token-stdin --force`")
             }
-            Self::Connect { source, .. } if distrusts(source) => {
-                "use the name that the server's certificate is for; a server without one is \
-                reached by `ssh -N -L 9999:127.0.0.1:9999 SERVER` and `--server localhost`"
-                    .to_owned()
-            }
+            Self::Connect { source, address } if is_other_key(source) => format!(
+                "was the server set up anew? then run `haloy admin api token` there, over a way that you trust like ssh, and here \
+                `haloy server add {address} --token-stdin --force`; otherwise do not trust this network"
+            ),
+            Self::Connect { source, address } if distrusts(source) => format!(
+                "use the name that the server's certificate is for, or run `haloy admin api token` on the server and here \
+                `haloy server add {address} --token-stdin --force`: its token carries the fingerprint of the server's key"
+            ),
             Self::Connect { address, .. } => unreachable_hint(address),
             Self::NoAnswer { request, .. } | Self::Broken { request, .. } if request.starts_with("POST") => {
                 "it may have arrived: look with `haloy status` before you repeat it".to_owned()

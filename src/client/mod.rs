@@ -34,6 +34,7 @@ mod logs;
 mod origin;
 mod output;
 mod patience;
+mod pinned;
 mod power;
 mod progress;
 mod project;

@@ -196,7 +196,7 @@ fn address(globals: &Globals, target: Option<&Target>, servers: &Servers) -> Res
 fn credential(address: &Address, project: &Project, chosen: &Chosen, servers: &Servers) -> Result<Option<Credential>, ClientError> {
     let origin = Origin::Configuration(project.path.clone());
     match chosen.target.resolve_token(&chosen.environment, &project.secrets)? {
-        Some(token) => Ok(Some(Credential { token, origin })),
+        Some(token) => Ok(Some(Credential::new(&token, origin))),
         None => added_token(address, servers),
     }
 }
@@ -211,7 +211,7 @@ pub fn speaks_for(target: &Target, address: &Address) -> bool {
 fn added_token(address: &Address, servers: &Servers) -> Result<Option<Credential>, ClientError> {
     let Some(server) = entry(address, servers) else { return Ok(None) };
     let token = server.token(&paths::client_config())?;
-    Ok(token.map(|token| Credential { token, origin: Origin::Added(server.token_env) }))
+    Ok(token.map(|token| Credential::new(&token, Origin::Added(server.token_env))))
 }
 
 /// A server as it was added; one that was not, as it would be: in CI a variable is enough.

@@ -14,6 +14,7 @@ use crate::crypto;
 use crate::error::Report;
 use crate::files::{self, FileError};
 use crate::names::AppName;
+use crate::pin::Pin;
 use crate::secret::Secret;
 
 /// How every token begins, so that people and secret scanners recognise one.
@@ -146,9 +147,11 @@ impl Tokens {
         Ok(files::write_private(&path(config_dir), text.as_bytes())?)
     }
 
-    /// The record of a token that a caller presented, over or not. Takes the same time wherever digests differ.
+    /// The record of a token that a caller presented, with or without the server's pin behind it, over or not. Takes
+    /// the same time wherever digests differ.
     pub fn find(&self, presented: &str) -> Option<&TokenRecord> {
-        let sha256 = crypto::sha256_hex(presented.as_bytes());
+        let (token, _) = Pin::split(presented);
+        let sha256 = crypto::sha256_hex(token.as_bytes());
         self.0.iter().find(|record| crypto::equal(record.sha256.as_bytes(), sha256.as_bytes()))
     }
 }

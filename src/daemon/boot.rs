@@ -16,7 +16,7 @@ use super::certs::{self, AcmeError, Authority, Storage};
 use super::settings::Settings;
 use super::store::{Store, StoreError};
 use crate::config::tokens;
-use crate::crypto::{CryptoError, Identity};
+use crate::crypto::{self, CryptoError, Identity};
 use crate::docker::{Docker, DockerError};
 use crate::env;
 use crate::error::{self, Report};
@@ -216,7 +216,7 @@ fn api_unix(path: &Path) -> Result<UnixListener, StartError> {
 
 /// The self-signed certificate for names without their own; made once, kept in the certificate store.
 fn default_certificate(paths: &ServerPaths) -> Result<Arc<rustls::sign::CertifiedKey>, StartError> {
-    let path = paths.certificates().join("default.pem");
+    let path = paths.own_certificate();
     match read_certificate(&path) {
         Ok(Some(key)) => return Ok(key),
         Ok(None) => {}
@@ -224,7 +224,7 @@ fn default_certificate(paths: &ServerPaths) -> Result<Arc<rustls::sign::Certifie
             tracing::warn!(error = error::chain(&*error), path = %path.display(), "the default certificate is damaged: making another")
         }
     }
-    let made = proxy::self_signed(&["haloy.invalid"]).map_err(StartError::Proxy)?;
+    let made = proxy::self_signed(&[crypto::OWN_NAME]).map_err(StartError::Proxy)?;
     files::write_private(&path, made.pem.expose().as_bytes()).map_err(StartError::Directories)?;
     Ok(made.key)
 }

@@ -40,7 +40,8 @@ type Version = Option<(SystemTime, u64)>;
 /// Follows the file.
 pub struct FrontKeeper {
     file: PathBuf,
-    seen: Version,
+    /// None before the first look.
+    seen: Option<Version>,
     api: SocketAddr,
     publisher: Arc<Publisher>,
     store: Store,
@@ -70,10 +71,10 @@ impl FrontKeeper {
     /// A file that cannot be used changes nothing, and is told of once.
     async fn look(&mut self) {
         let version = version(&self.file);
-        if version == self.seen {
+        if self.seen == Some(version) {
             return;
         }
-        self.seen = version;
+        self.seen = Some(version);
         let mut settings = match DaemonSettings::load(&self.file) {
             Ok(settings) => settings,
             Err(error) => return tracing::warn!(error = chain(&error), "haloyd.yaml cannot be used; the API's domain stays as it is"),
@@ -85,7 +86,7 @@ impl FrontKeeper {
             settings.api_domain = None;
         }
         let front = Front { domain: settings.api_domain, email: settings.acme_email };
-        self.publisher.front(front.domain.clone().map(|domain| route(domain, self.api)));
+        self.publisher.front(routes(front.domain.clone(), self.api));
         if let Some(domain) = front.domain.as_ref().filter(|domain| self.front.borrow().domain.as_ref() != Some(*domain)) {
             tracing::info!(%domain, "the API is served at its domain");
         }
@@ -105,11 +106,17 @@ fn has(intent: &AppIntent, domain: &Domain) -> bool {
     intent.run != RunState::Removed && names.contains(domain)
 }
 
-fn route(domain: Domain, api: SocketAddr) -> Route {
+/// At its domain, and without one at every address of the server, for clients that know the server's own key.
+fn routes(domain: Option<Domain>, api: SocketAddr) -> Vec<Route> {
+    let named = domain.map(|domain| route(vec![domain], "/", api));
+    named.into_iter().chain(["/v1", "/v2"].map(|path| route(Vec::new(), path, api))).collect()
+}
+
+fn route(hosts: Vec<Domain>, path_prefix: &str, api: SocketAddr) -> Route {
     Route {
         name: NAME.to_owned(),
-        hosts: vec![domain],
-        path_prefix: "/".to_owned(),
+        hosts,
+        path_prefix: path_prefix.to_owned(),
         policy: Policy { redirect_to_https: true, response_timeout: PATIENCE },
         groups: vec![Group { weight: 1, backends: vec![Backend { id: BackendId(NAME.into()), address: api }] }],
     }

@@ -18,8 +18,8 @@ pub struct Publisher {
 
 struct State {
     published: Arc<Snapshot>,
-    /// The API's own route, beside those of the apps.
-    front: Option<Route>,
+    /// The API's own routes, beside those of the apps.
+    front: Vec<Route>,
     generation: u64,
     /// The file holds an older table: it could not be written.
     is_unsaved: bool,
@@ -30,7 +30,7 @@ struct State {
 impl Publisher {
     /// `first` is what the proxy was started with.
     pub fn new(proxy: Arc<Proxy>, file: PathBuf, first: Arc<Snapshot>) -> Self {
-        let state = State { published: first, front: None, generation: 0, is_unsaved: false, leaving: BTreeSet::new() };
+        let state = State { published: first, front: Vec::new(), generation: 0, is_unsaved: false, leaving: BTreeSet::new() };
         Self { proxy, file, state: Mutex::new(state) }
     }
 
@@ -62,8 +62,8 @@ impl Publisher {
         }
     }
 
-    /// Publishes the API's own route in place of the one before.
-    pub fn front(&self, front: Option<Route>) {
+    /// Publishes the API's own routes in place of those before.
+    pub fn front(&self, front: Vec<Route>) {
         let mut state = self.state();
         let Snapshot { mut routes, redirects, certificates, challenges } = (*state.published).clone();
         let others = |route: &Route| state.front.iter().chain(&front).all(|own| own.name != route.name);

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
 use rustls::crypto::aws_lc_rs;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::error::ProxyError;
+use crate::crypto;
 use crate::secret::Secret;
 
 /// A certificate that nobody signed but itself.
@@ -20,13 +20,7 @@ pub struct SelfSigned {
 
 /// Makes a self-signed P-256 certificate for the names (or IP addresses).
 pub fn self_signed(names: &[&str]) -> Result<SelfSigned, ProxyError> {
-    let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(ProxyError::SelfSigned)?;
-    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-    let mut params = CertificateParams::new(names.clone()).map_err(ProxyError::SelfSigned)?;
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, names.first().map_or("haloy", String::as_str));
-    let certificate = params.self_signed(&pair).map_err(ProxyError::SelfSigned)?;
-    let pem = Secret::new(format!("{}{}", certificate.pem(), pair.serialize_pem()));
+    let pem = crypto::self_signed(names).map_err(ProxyError::SelfSigned)?;
     Ok(SelfSigned { key: from_pem(pem.expose())?, pem })
 }
 

@@ -72,7 +72,10 @@ fn direct(exchange: &Exchange, request: &Request<Incoming>) -> Result<Way, Fault
     }
     let wants_https = |route: &Route| route.policy.redirect_to_https && client.worker.https_port.is_some();
     match table.find(host, uri.path()) {
-        Found::Unknown => Err(Fault::UnknownHost),
+        Found::Unknown => {
+            let nameless = client.secure.then(|| table.nameless(client.sni(), host, uri.path())).flatten();
+            nameless.map(|route| Way::Forward(Rc::clone(route), client.forwarded(authority))).ok_or(Fault::UnknownHost)
+        }
         Found::Route(route) if !client.secure && wants_https(route) => {
             // The table's hosts are in lower case, so this is the route's own.
             Ok(Way::Redirect(client.worker.location(true, &host.to_ascii_lowercase(), target)))

@@ -31,6 +31,7 @@ pub struct Snapshot {
 pub struct Route {
     /// For logs and metrics: the app's name.
     pub name: String,
+    /// None: for every host that no other route is for, over TLS alone.
     pub hosts: Vec<Domain>,
     /// `/` for all; the longest prefix that ends at a `/` boundary wins.
     pub path_prefix: String,

@@ -14,6 +14,8 @@ use super::upstream::Upstream;
 #[derive(Default)]
 pub(super) struct Table {
     hosts: HashMap<Box<str>, Host>,
+    /// For all others.
+    nameless: Host,
     /// Token → key authorization.
     challenges: HashMap<Box<str>, Bytes>,
 }
@@ -61,6 +63,7 @@ impl Table {
         mut upstream: impl FnMut(&Backend) -> Rc<Upstream>,
     ) -> Self {
         let mut hosts: HashMap<Box<str>, Host> = HashMap::new();
+        let mut nameless = Host::default();
         for (route, counters) in snapshot.routes.iter().zip(counters) {
             let groups = route.groups.iter().filter(|group| group.weight > 0 && !group.backends.is_empty()).map(|group| Group {
                 weight: i64::from(group.weight),
@@ -77,6 +80,9 @@ impl Table {
                 worker,
                 counters: counters.clone(),
             });
+            if route.hosts.is_empty() {
+                nameless.routes.push(Rc::clone(&shared));
+            }
             for host in &route.hosts {
                 hosts.entry(host.as_str().into()).or_default().routes.push(Rc::clone(&shared));
             }
@@ -89,7 +95,7 @@ impl Table {
         }
         let answers = snapshot.challenges.http.iter();
         let challenges = answers.map(|(token, answer)| (token.as_str().into(), Bytes::from(answer.clone()))).collect();
-        Self { hosts, challenges }
+        Self { hosts, nameless, challenges }
     }
 
     /// `host` in any letter case, `path` without its query.
@@ -99,6 +105,12 @@ impl Table {
             Some(canonical) => Found::Alias(canonical, self.hosts.get(canonical).and_then(|target| target.route(path))),
             None => entry.route(path).map_or(Found::Unknown, Found::Route),
         }
+    }
+
+    /// The route for a host that the table does not know, over a connection that was made for none that it knows.
+    pub(super) fn nameless(&self, name: Option<&str>, host: &str, path: &str) -> Option<&Rc<Route>> {
+        let is_unknown = |name: &str| self.host(name).is_none();
+        (is_unknown(host) && name.is_none_or(is_unknown)).then(|| self.nameless.route(path))?
     }
 
     /// Whether requests for the host may come over a connection that was made for the name: both lead to one app, or

@@ -27,6 +27,7 @@ mod certificates;
 mod changes;
 mod commands;
 mod engine_restart;
+mod first_contact;
 mod health_checks;
 mod mishaps;
 mod naming;

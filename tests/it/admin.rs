@@ -35,7 +35,7 @@ fn a_local_install_has_all_that_a_daemon_needs() {
     let home = Home::new();
     let run = home.called("haloyadm", &["init", "--local-install"]);
     let token = run.stdout.trim().to_owned();
-    assert!(token.len() == 70 && token.starts_with("haloy_"), "{token}");
+    assert!(token.len() == 70 + 1 + 43 && token.starts_with("haloy_"), "a token and the pin of the server's key: {token}");
     let (config, data) = (home.path().join(".config/haloy"), home.path().join(".local/share/haloy"));
     has(
         &run.stderr,
@@ -44,7 +44,8 @@ fn a_local_install_has_all_that_a_daemon_needs() {
             &format!("configuration  {}\n", config.display()),
             "API token, shown this once:\n",
             &format!("haloyd --config-dir {} --data-dir {}\n", config.display(), data.display()),
-            "it asks for the token:\n  haloy server add localhost --token-stdin\n",
+            "it asks for the token, and on this machine the host is localhost:\n  haloy server add ",
+            " --token-stdin\n",
         ],
     );
     assert!(!run.stderr.contains(&token), "the token is on stdout alone: {}", run.stderr);
@@ -57,6 +58,10 @@ fn a_local_install_has_all_that_a_daemon_needs() {
     }
     has(&home.read(".config/haloy/age_identity.txt"), &["# public key: age1", "\nAGE-SECRET-KEY-1"]);
     assert!(!home.read(".config/haloy/tokens.json").contains(&token), "only the digest is kept");
+    assert_eq!(mode(&data.join("cert-storage/default.pem")), 0o600);
+    let another = home.called("haloyadm", &["api", "token", "--local-install"]);
+    assert_eq!(another.stdout.trim().split_once('.').map(|(_, pin)| pin), token.split_once('.').map(|(_, pin)| pin), "one server, one key");
+    another.ok();
     // The line that it printed works as it is; so does the token as a word.
     home.haloy_reads(&format!("{token}\n"), &["server", "add", "localhost", "--token-stdin"]).ok();
     home.haloy(&["server", "add", "localhost", &token, "--force"]).ok();
@@ -144,9 +149,9 @@ fn tokens_are_made_one_after_the_other() {
     );
     home.haloy(&["admin", "init", "--local-install"]).ok();
     let run = home.called("haloyadm", &["api", "token", "--local-install", "--name", "ci"]);
-    has(&run.stderr, &["not shown again", "haloy server add HOST TOKEN"]);
+    has(&run.stderr, &["not shown again", "haloy server add ", " --token-stdin`"]);
     let token = run.ok();
-    assert_eq!(token.trim_end().len(), 70, "the token alone is on stdout");
+    assert_eq!(token.trim_end().len(), 70 + 1 + 43, "the token alone is on stdout");
     let json = home.haloy(&["admin", "api", "token", "--local-install", "--json"]).json();
     assert_ne!(json["token"], token.trim());
     let names: Vec<Value> = tokens(&home).into_iter().map(|token| token["name"].clone()).collect();

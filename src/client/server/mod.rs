@@ -123,7 +123,7 @@ impl Add {
             // The store says what is wrong.
             _ => return Ok(None),
         };
-        let api = Api::new(address, Some(Credential { token: token.clone(), origin: Origin::Typed }));
+        let api = Api::new(address, Some(Credential::new(token, Origin::Typed)));
         match api.glance::<Version>(routes::VERSION).await {
             Ok(_) => Ok(None),
             Err(error @ (ClientError::Unauthorized { .. } | ClientError::TokenCharacters { .. })) if !self.force => Err(error),

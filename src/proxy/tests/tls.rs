@@ -115,6 +115,24 @@ fn a_connection_made_for_one_app_reaches_no_other() {
 }
 
 #[test]
+fn a_route_without_hosts_is_for_those_that_nobody_has_and_over_tls_alone() {
+    let (app, api) = (App::named("shop"), App::named("api"));
+    let (mut snapshot, roots) = secure_shop(&[app.address]);
+    snapshot.routes[0].path_prefix = "/shop".to_owned();
+    snapshot.routes.push(Route { hosts: Vec::new(), path_prefix: "/v1".to_owned(), ..plain_route("api", "api.example", &[api.address]) });
+    let running = Running::start(snapshot);
+    let config = client_config(roots, &[]);
+    let ask = |name: &str, host: &str, path: &str| handshake(&running, &config, name).get(host, path).status();
+    assert_eq!(ask("default.example", "192.0.2.7", "/v1/version"), 200);
+    assert_eq!(ask("default.example", "default.example:8443", "/v1"), 200);
+    assert_eq!(ask("default.example", "192.0.2.7", "/v10"), 404, "only below its path");
+    assert_eq!(ask("shop.example", "shop.example", "/v1"), 404, "an app's host is the app's alone");
+    assert_eq!(ask("shop.example", "192.0.2.7", "/v1"), 404, "and so is a connection for it");
+    assert_eq!(running.get("192.0.2.7", "/v1").status(), 404, "never without TLS");
+    assert_eq!(api.requests().len(), 2);
+}
+
+#[test]
 fn challenges_are_answered_in_both_ways_and_nothing_else_is() {
     let app = App::named("shop");
     let (mut snapshot, _) = secure_shop(&[app.address]);
