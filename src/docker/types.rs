@@ -70,6 +70,25 @@ pub enum ContainerPhase {
     Other(String),
 }
 
+/// How a container's process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End {
+    pub exit_code: i64,
+    pub out_of_memory: bool,
+}
+
+impl ContainerPhase {
+    /// None while it runs or has not run yet.
+    pub fn end(&self) -> Option<End> {
+        match *self {
+            Self::Exited { exit_code, out_of_memory } | Self::Restarting { exit_code, out_of_memory } => {
+                Some(End { exit_code, out_of_memory })
+            }
+            Self::Created | Self::Running | Self::Paused | Self::Other(_) => None,
+        }
+    }
+}
+
 /// A TCP port that something inside a container listens on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listening {

@@ -18,10 +18,10 @@ fn version(haloyd: &Haloyd, app: &App<'_>) -> Option<String> {
     get(haloyd.http_addr(), "/", &[("host", &app.domain)]).expect("the proxy answers").header("x-version").map(str::to_owned)
 }
 
-/// 15 s stand for the minute that a slow app may take.
+/// 30 s stand for the minute that a slow app may take.
 #[test]
 fn a_slow_app_does_not_delay_another() {
-    const DELAY: Duration = Duration::from_secs(15);
+    const DELAY: Duration = Duration::from_secs(30);
     let haloyd = Haloyd::start();
     let (slow, fast) = (App::new(&haloyd, "slow"), App::new(&haloyd, "fast"));
     slow.configure_web(&late("s1", DELAY)).haloy(&["deploy", "--detach"]).ok();

@@ -9,7 +9,7 @@ use super::execute::StepError;
 use super::observe;
 use super::plan::{Cause, launch_timeout};
 use crate::daemon::store::Release;
-use crate::docker::{Container, ContainerId, ContainerPhase, Docker, LogQuery};
+use crate::docker::{Container, ContainerId, ContainerPhase, Docker, End, LogQuery};
 use crate::error::{Report as _, chain};
 use crate::wire::{ContainerReport, Failure, ProbeReport};
 
@@ -23,12 +23,15 @@ pub async fn diagnose(
     release: &Release,
     container: Option<&Container>,
     probe: Option<ProbeReport>,
+    last_end: Option<End>,
 ) -> Failure {
     let Some(container) = container else {
         let hint = Some("see whether the server is overloaded: `docker stats` and `uptime` there".to_owned());
         return Failure { reason: not_started(release), hint, container: None };
     };
-    let report = report(docker, container, probe).await;
+    // Who crashes again and again may be alive just now.
+    let end = container.phase.end().or(last_end.filter(|_| matches!(cause, Cause::Crashed(_))));
+    let report = report(docker, container, probe, end).await;
     Failure { reason: reason(cause, release, container, &report), hint: hint(&report, release, container), container: Some(report) }
 }
 
@@ -41,17 +44,11 @@ pub fn of_step(error: &StepError) -> Failure {
     Failure { reason: chain(error), hint: error.hint(), container }
 }
 
-async fn report(docker: &Docker, container: &Container, probe: Option<ProbeReport>) -> ContainerReport {
-    let (exit_code, out_of_memory) = match container.phase {
-        ContainerPhase::Exited { exit_code, out_of_memory } | ContainerPhase::Restarting { exit_code, out_of_memory } => {
-            (Some(exit_code), out_of_memory)
-        }
-        ContainerPhase::Created | ContainerPhase::Running | ContainerPhase::Paused | ContainerPhase::Other(_) => (None, false),
-    };
+async fn report(docker: &Docker, container: &Container, probe: Option<ProbeReport>, end: Option<End>) -> ContainerReport {
     ContainerReport {
         name: container.name.clone(),
-        exit_code,
-        out_of_memory,
+        exit_code: end.map(|end| end.exit_code),
+        out_of_memory: end.is_some_and(|end| end.out_of_memory),
         restarts: container.restarts,
         listening_ports: Docker::listening(container).iter().map(|listening| listening.port).collect(),
         probe,

@@ -273,11 +273,12 @@ impl Reconciler {
         let id = cause.container();
         let container = id.and_then(|id| turn.containers.iter().find(|c| c.id == *id)).cloned();
         let probe = container.as_ref().and_then(|c| self.monitor.report(&c.id).probe);
+        let last_end = id.and_then(|id| self.memory.last_end(id));
         let last_words = self.steps.last_error(&turn.app.app);
         let (executor, app, release) = (self.executor.clone(), turn.app.app.clone(), release.clone());
         let cause = cause.clone();
         self.steps.begin_conclusion(&turn.app.app, async move {
-            let mut failure = failure::diagnose(&executor.docker, &cause, &release, container.as_ref(), probe).await;
+            let mut failure = failure::diagnose(&executor.docker, &cause, &release, container.as_ref(), probe, last_end).await;
             if let (None, Some(words)) = (&failure.container, last_words) {
                 failure.reason = format!("{}: {words}", failure.reason);
             }

@@ -11,7 +11,7 @@ use crate::daemon::clock::Clock;
 use crate::daemon::store::{AppIntent, Release};
 use jiff::Timestamp;
 
-use crate::docker::{Container, ContainerId, ContainerPhase};
+use crate::docker::{Container, ContainerId, ContainerPhase, End};
 use crate::names::{AppName, DeployId};
 use crate::proxy::{BackendId, Proxy};
 use crate::wire::{AppSpec, JobId, Replica, ReplicaHealth, Strategy};
@@ -27,6 +27,8 @@ pub struct Memory {
     started_since: BTreeMap<DeployId, Millis>,
     /// Which start of each container was seen last: another start is another life.
     lives: BTreeMap<ContainerId, Option<Timestamp>>,
+    /// How each container's last life ended, kept while it lives again.
+    ends: BTreeMap<ContainerId, End>,
     /// In the table because of an earlier life.
     reborn: BTreeSet<ContainerId>,
     job_since: BTreeMap<JobId, Millis>,
@@ -43,6 +45,8 @@ impl Memory {
         let entered = |c: &Container| self.entered_at.get(&c.id).copied().filter(|_| !other_life(c)).unwrap_or(now);
         self.entered_at = inside.iter().map(|c| (c.id.clone(), entered(c))).collect();
         self.lives = containers.iter().map(|c| (c.id.clone(), c.started_at)).collect();
+        let end = |c: &Container| c.phase.end().or_else(|| self.ends.get(&c.id).copied());
+        self.ends = containers.iter().filter_map(|c| Some((c.id.clone(), end(c)?))).collect();
 
         let rollouts = || intents.iter().filter_map(|i| i.rollout.as_ref());
         let since = |known: &BTreeMap<DeployId, Millis>, r: &Release| (r.id, known.get(&r.id).copied().unwrap_or(now));
@@ -51,6 +55,11 @@ impl Memory {
         self.started_since = started.map(|r| since(&self.started_since, r)).collect();
         let jobs = intents.iter().filter_map(|i| i.job);
         self.job_since = jobs.map(|j| (j.id, self.job_since.get(&j.id).copied().unwrap_or(now))).collect();
+    }
+
+    /// How the container's last life ended that was seen to end.
+    pub fn last_end(&self, id: &ContainerId) -> Option<End> {
+        self.ends.get(id).copied()
     }
 }
 
