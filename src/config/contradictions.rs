@@ -57,6 +57,14 @@ fn explain<'f>(found: Contradiction<'_>, root: &Field<'f>, spec: &AppSpec) -> Ex
             let message = format!("an app without a network cannot be asked for its health: `{key}` would always fail");
             at(key, message, "check with a program: `health_check: {command: …}`")
         }
+        Contradiction::HstsWithoutTls => {
+            let message = "`hsts` needs TLS to end here: with `tls: off` haloy serves plain HTTP only";
+            at("hsts", message.to_owned(), "leave `hsts` out and have the header sent by what terminates TLS, or leave `tls` out")
+        }
+        Contradiction::HstsPreload => {
+            let message = "no browser takes `preload` without `include_subdomains` and a `max_age` of a year or more";
+            at("hsts", message.to_owned(), "write `include_subdomains: true` and leave `max_age` out, or leave `preload` out")
+        }
         Contradiction::TmpfsOverVolume { index } => {
             let message = format!("a volume is mounted at `{}`, too", spec.container.tmpfs[index].path);
             Explained { place: tmpfs(index, root, spec), message, hint: "keep one of them", first: None }

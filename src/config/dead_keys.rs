@@ -23,6 +23,7 @@ pub fn warn(root: &Field<'_>, spec: &AppSpec, findings: &mut Findings<'_>) {
     if spec.domains.is_empty() {
         warn("acme_email", "without `domains`");
         warn("tls", "without `domains`");
+        warn("hsts", "without `domains`");
     } else if spec.tls == Tls::Off {
         warn("acme_email", "with `tls: off`: haloy gets no certificates for this app");
     }

@@ -42,6 +42,7 @@ mod field;
 mod findings;
 mod generations;
 mod health_check;
+mod hsts;
 mod image;
 mod interpolation;
 mod json;

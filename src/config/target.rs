@@ -15,7 +15,7 @@ use super::object::Object;
 use super::secrets::{FetchedSecrets, SecretProviders, SecretRef};
 use super::server::{self, ServerName};
 use super::value::{self, SourcedValue};
-use super::{container, contradictions, dead_keys, domains, health_check, network, volumes};
+use super::{container, contradictions, dead_keys, domains, health_check, hsts, network, volumes};
 use crate::names::{AppName, is_email, is_env_name};
 use crate::secret::Secret;
 use crate::wire::{AppSpec, EnvValue, Naming, RegistryLogin, Strategy, Tls};
@@ -148,6 +148,7 @@ fn read_spec(
     let domains = target.all("domains", domains::read);
     let acme_email = target.read("acme_email", read_email);
     let tls = target.choice("tls", &[("auto", Tls::Auto), ("off", Tls::Off)]).unwrap_or_default();
+    let hsts = target.read("hsts", hsts::read);
     let replicas = target.number("replicas", REPLICAS).and_then(|n| u16::try_from(n).ok()).unwrap_or(1);
     let port = target.number("port", PORT).and_then(|n| u16::try_from(n).ok()).and_then(NonZeroU16::new);
     let health_check_path = target.read("health_check_path", health_check::read_path);
@@ -176,6 +177,7 @@ fn read_spec(
         domains,
         acme_email,
         tls,
+        hsts,
         replicas,
         port,
         health_check_path,

@@ -72,7 +72,7 @@ fn plain(error: &ConfigError) -> String {
     error.all_mistakes(false).unwrap_or_else(|| crate::error::render(error))
 }
 
-fn spec(text: &str) -> AppSpec {
+pub fn spec(text: &str) -> AppSpec {
     let (mut targets, _) = read_text("haloy.yaml", text).unwrap_or_else(|error| panic!("{}", plain(&error)));
     targets.remove(0).spec
 }

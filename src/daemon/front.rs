@@ -117,7 +117,7 @@ fn route(hosts: Vec<Domain>, path_prefix: &str, api: SocketAddr) -> Route {
         name: NAME.to_owned(),
         hosts,
         path_prefix: path_prefix.to_owned(),
-        policy: Policy { redirect_to_https: true, response_timeout: PATIENCE },
+        policy: Policy { redirect_to_https: true, response_timeout: PATIENCE, ..Policy::default() },
         groups: vec![Group { weight: 1, backends: vec![Backend { id: BackendId(NAME.into()), address: api }] }],
     }
 }

@@ -167,7 +167,7 @@ mod tests {
 
     fn with(ids: &[&str]) -> Snapshot {
         let backend = |id: &&str| Backend { id: BackendId((*id).into()), address: ([127, 0, 0, 1], 80).into() };
-        let policy = Policy { redirect_to_https: false, response_timeout: Duration::ZERO };
+        let policy = Policy { redirect_to_https: false, response_timeout: Duration::ZERO, ..Policy::default() };
         let groups = vec![Group { weight: 1, backends: ids.iter().map(backend).collect() }];
         let route = Route { name: "shop".to_owned(), hosts: Vec::new(), path_prefix: "/".to_owned(), policy, groups };
         Snapshot { routes: vec![route], ..Snapshot::default() }

@@ -7,7 +7,7 @@ use std::task::Context;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
 
 use super::body::ResponseBody;
 use super::client::Client;
@@ -180,8 +180,18 @@ impl Exchange {
         self.status.set(response.status().as_u16());
         self.deadline.set(self.client.worker.settings.timeouts.body);
         self.client.takes_response();
+        if let Some(value) = self.route.get().and_then(|route| route.strict_transport.as_ref()) {
+            self.demand_https(response.headers_mut(), value);
+        }
         if self.client.worker.draining.get() && !self.client.is_http2() && !self.client.is_tunnel() {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+    }
+
+    /// Tells browsers to come over HTTPS only. Never over plain HTTP (RFC 6797 §7.2); an app's own word wins.
+    pub(super) fn demand_https(&self, headers: &mut HeaderMap, value: &HeaderValue) {
+        if self.client.secure {
+            headers.entry(header::STRICT_TRANSPORT_SECURITY).or_insert_with(|| value.clone());
         }
     }
 

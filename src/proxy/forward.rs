@@ -29,15 +29,21 @@ pub(super) async fn serve(client: Rc<Client>, request: Request<Incoming>) -> Res
     Ok(match direct(&exchange, &request) {
         Ok(Way::Forward(route, forwarded)) => forward(exchange, route, forwarded, request).await,
         Ok(Way::Challenge(answer)) => challenge(&exchange, answer),
-        Ok(Way::Redirect(location)) => redirect(&exchange, request.method(), &location),
+        Ok(Way::Redirect(redirection)) => redirect(&exchange, request.method(), &redirection),
         Err(fault) => exchange.refuse(fault),
     })
 }
 
 enum Way {
     Forward(Rc<Route>, Rc<Forwarded>),
-    Redirect(String),
+    Redirect(Redirection),
     Challenge(Bytes),
+}
+
+struct Redirection {
+    location: String,
+    /// That of the route which it leads to.
+    strict_transport: Option<HeaderValue>,
 }
 
 /// Where the request goes. Awaits nothing, so the table is borrowed for a moment only.
@@ -78,13 +84,15 @@ fn direct(exchange: &Exchange, request: &Request<Incoming>) -> Result<Way, Fault
         }
         Found::Route(route) if !client.secure && wants_https(route) => {
             // The table's hosts are in lower case, so this is the route's own.
-            Ok(Way::Redirect(client.worker.location(true, &host.to_ascii_lowercase(), target)))
+            let location = client.worker.location(true, &host.to_ascii_lowercase(), target);
+            Ok(Way::Redirect(Redirection { location, strict_transport: None }))
         }
         Found::Route(route) => Ok(Way::Forward(Rc::clone(route), client.forwarded(authority))),
         Found::Alias(canonical, route) => {
             let https_available = client.worker.https_port.is_some();
             let secure = client.secure || route.map_or(https_available, |route| wants_https(route));
-            Ok(Way::Redirect(client.worker.location(secure, canonical, target)))
+            let location = client.worker.location(secure, canonical, target);
+            Ok(Way::Redirect(Redirection { location, strict_transport: route.and_then(|route| route.strict_transport.clone()) }))
         }
     }
 }
@@ -97,14 +105,17 @@ fn challenge(exchange: &Rc<Exchange>, answer: Bytes) -> Response<ResponseBody> {
 }
 
 /// 301 where every client keeps the method anyway, 308 where it must not be changed (RFC 9110 §15.4).
-fn redirect(exchange: &Rc<Exchange>, method: &Method, location: &str) -> Response<ResponseBody> {
+fn redirect(exchange: &Rc<Exchange>, method: &Method, redirection: &Redirection) -> Response<ResponseBody> {
     let safe = method == Method::GET || method == Method::HEAD;
     let mut response = Response::new(());
     *response.status_mut() = if safe { StatusCode::MOVED_PERMANENTLY } else { StatusCode::PERMANENT_REDIRECT };
-    match HeaderValue::from_str(location) {
+    match HeaderValue::from_str(&redirection.location) {
         Ok(location) => response.headers_mut().insert(header::LOCATION, location),
         Err(_) => return exchange.refuse(Fault::Malformed("The request's target is not valid.")),
     };
+    if let Some(value) = &redirection.strict_transport {
+        exchange.demand_https(response.headers_mut(), value);
+    }
     exchange.own(response, Bytes::new())
 }
 

@@ -44,6 +44,9 @@ pub struct Route {
 pub struct Policy {
     /// Plain HTTP is redirected to HTTPS.
     pub redirect_to_https: bool,
+    /// The value of Strict-Transport-Security (RFC 6797) over HTTPS, unless the backend sends its own.
+    #[serde(default)]
+    pub strict_transport: Option<String>,
     /// Until the backend's first byte; then 504.
     pub response_timeout: Duration,
 }
@@ -85,7 +88,7 @@ pub struct Challenges {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { redirect_to_https: true, response_timeout: Duration::from_secs(60) }
+        Self { redirect_to_https: true, strict_transport: None, response_timeout: Duration::from_secs(60) }
     }
 }
 

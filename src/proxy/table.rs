@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use http::HeaderValue;
 
 use super::counters::{PerWorker, RouteCounters};
 use super::snapshot::{Backend, Policy, Snapshot};
@@ -33,6 +34,8 @@ pub(super) struct Route {
     /// Without a slash at the end: `` for all.
     prefix: Box<str>,
     pub policy: Policy,
+    /// The policy's, as a header has it.
+    pub strict_transport: Option<HeaderValue>,
     groups: Vec<Group>,
     worker: usize,
     counters: PerWorker<RouteCounters>,
@@ -76,6 +79,7 @@ impl Table {
                 name: route.name.as_str().into(),
                 prefix: route.path_prefix.trim_end_matches('/').into(),
                 policy: route.policy.clone(),
+                strict_transport: route.policy.strict_transport.as_deref().and_then(|value| HeaderValue::from_str(value).ok()),
                 groups: groups.collect(),
                 worker,
                 counters: counters.clone(),

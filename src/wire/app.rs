@@ -1,5 +1,6 @@
 //! An app as it is to run: everything resolved, every name valid.
 
+use std::fmt;
 use std::num::NonZeroU16;
 
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,9 @@ pub struct AppSpec {
     pub acme_email: Option<String>,
     #[serde(default)]
     pub tls: Tls,
+    /// Browsers are told to come over HTTPS only.
+    #[serde(default)]
+    pub hsts: Option<Hsts>,
     /// How many containers, at least 1.
     pub replicas: u16,
     /// The port that the app listens on inside its container; the image's only EXPOSEd TCP port, else 8080, when absent.
@@ -121,6 +125,38 @@ pub enum Tls {
     Auto,
     /// Another terminator in front of this server; plain HTTP is served, not redirected.
     Off,
+}
+
+/// HTTP Strict Transport Security (RFC 6797).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Hsts {
+    /// How long a browser keeps to it after each visit, in seconds; 0 ends it.
+    pub max_age: u32,
+    /// It holds for all names below the domain, too.
+    #[serde(default)]
+    pub include_subdomains: bool,
+    /// Browsers may have the domain built in.
+    #[serde(default)]
+    pub preload: bool,
+}
+
+impl Hsts {
+    /// A year: what lists of domains that browsers have built in want at least.
+    pub const YEAR: u32 = 31_536_000;
+}
+
+/// As the header has it.
+impl fmt::Display for Hsts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "max-age={}", self.max_age)?;
+        if self.include_subdomains {
+            f.write_str("; includeSubDomains")?;
+        }
+        if self.preload {
+            f.write_str("; preload")?;
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

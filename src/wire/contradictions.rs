@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::app::{AppSpec, Naming, Strategy};
+use super::app::{AppSpec, Hsts, Naming, Strategy, Tls};
 use super::container::Probe;
 
 /// Two parts of a spec that exclude each other.
@@ -25,6 +25,10 @@ pub enum Contradiction<'a> {
     TmpfsOverVolume { index: usize },
     /// `container.tmpfs` of this index lies over an earlier one.
     TmpfsTwice { index: usize, first: usize },
+    /// Only who terminates TLS knows whether a visitor came over HTTPS.
+    HstsWithoutTls,
+    /// The lists of domains that browsers have built in want more.
+    HstsPreload,
     /// A capability is added and dropped.
     Capability { name: &'a str },
 }
@@ -46,6 +50,7 @@ pub fn contradictions(spec: &AppSpec) -> Vec<Contradiction<'_>> {
     found.extend((spec.min_ready_seconds >= spec.deploy_timeout).then_some(Contradiction::ReadyTime));
     found.extend(of_naming(spec));
     found.extend(of_network(spec));
+    found.extend(of_hsts(spec));
     found.extend(of_tmpfs(spec));
     let added = spec.container.cap_add.iter().filter(|name| spec.container.cap_drop.contains(name));
     found.extend(added.map(|name| Contradiction::Capability { name }));
@@ -89,6 +94,12 @@ fn is_asked_over_network(spec: &AppSpec) -> bool {
         Some(Probe::Command(_) | Probe::None) => false,
         Some(Probe::Standard) | None => spec.health_check_path.is_some(),
     }
+}
+
+fn of_hsts(spec: &AppSpec) -> Vec<Contradiction<'static>> {
+    let Some(hsts) = spec.hsts else { return Vec::new() };
+    let is_listable = hsts.include_subdomains && hsts.max_age >= Hsts::YEAR;
+    broken(&[(spec.tls == Tls::Off, Contradiction::HstsWithoutTls), (hsts.preload && !is_listable, Contradiction::HstsPreload)])
 }
 
 /// File systems in memory lie over nothing else.
@@ -156,6 +167,19 @@ mod tests {
             (json!({ "network": "none", "health_check_path": "/up" }), "NoNetworkCheck"),
             (json!({ "network": "none", "health_check": { "probe": { "tcp": {} } } }), "NoNetworkCheck"),
             (json!({ "network": "none", "domains": domains, "health_check": command }), "NoNetworkDomains"),
+        ] {
+            assert_eq!(found(changes.clone()), expected, "{changes}");
+        }
+    }
+
+    #[test]
+    fn strict_transport() {
+        for (changes, expected) in [
+            (json!({ "hsts": { "max_age": 0 } }), ""),
+            (json!({ "hsts": { "max_age": 1 }, "tls": "off" }), "HstsWithoutTls"),
+            (json!({ "hsts": { "max_age": 31536000, "include_subdomains": true, "preload": true } }), ""),
+            (json!({ "hsts": { "max_age": 31535999, "include_subdomains": true, "preload": true } }), "HstsPreload"),
+            (json!({ "hsts": { "max_age": 31536000, "preload": true } }), "HstsPreload"),
         ] {
             assert_eq!(found(changes.clone()), expected, "{changes}");
         }

@@ -13,7 +13,9 @@ pub mod problem;
 pub mod routes;
 pub mod status;
 
-pub use app::{AppSpec, DeployRequest, DomainSpec, EnvSource, EnvValue, EnvVar, Mount, MountSource, Naming, PullPolicy, Strategy, Tls};
+pub use app::{
+    AppSpec, DeployRequest, DomainSpec, EnvSource, EnvValue, EnvVar, Hsts, Mount, MountSource, Naming, PullPolicy, Strategy, Tls,
+};
 pub use certificate::{
     Certificate, CertificateDetails, CertificateProblem, CertificateSource, CertificateState, CertificateUpload, LeftOut, ServedCertificate,
 };

@@ -14,6 +14,8 @@ pub const DRAIN_TIMEOUT: (u32, u32) = (0, DAY);
 pub const STOP_TIMEOUT: (u32, u32) = (0, HOUR);
 pub const PROBE_TIME: (u32, u32) = (1, HOUR);
 pub const PROBE_RETRIES: (u32, u32) = (1, 100);
+/// Ten years.
+pub const HSTS_MAX_AGE: (u32, u32) = (0, 3650 * DAY);
 pub const PIDS: (u32, u32) = (1, 4_194_304);
 
 /// Which app, where.
@@ -103,6 +105,15 @@ pub const ROUTING: &[Key] = &[
     )
     .default("auto")
     .example("tls: off"),
+    key(
+        "hsts",
+        Shape::Either(&[Shape::Object(&[HSTS]), Shape::Value(Kind::Boolean)]),
+        "Whether browsers are told to come over HTTPS only (HTTP Strict Transport Security): `true` for a year, or an object that says \
+         for how long and for which names. Browsers keep to it even when it is taken out here; `max_age: 0` ends it. A header of the \
+         app's own wins.",
+    )
+    .default("false")
+    .example("hsts: true"),
     key("port", Shape::Value(Kind::Whole(PORT.0, PORT.1)), "The port that the app listens on inside its container.")
         .default("the only TCP port that the image EXPOSEs, else 8080")
         .example("port: 3000"),
@@ -111,6 +122,21 @@ pub const ROUTING: &[Key] = &[
         .former(&["network_mode"])
         .default("haloy-public")
         .example("network: backend"),
+];
+
+const HSTS: &[Key] = &[
+    seconds("max_age", HSTS_MAX_AGE.0, HSTS_MAX_AGE.1, "How long a browser keeps to it after each visit.")
+        .default("a year")
+        .example("max_age: 31536000"),
+    boolean("include_subdomains", "Whether it holds for all names below the app's domains, too, whoever serves them.")
+        .default("false")
+        .example("include_subdomains: true"),
+    boolean(
+        "preload",
+        "Whether browsers may have the domain built in, as https://hstspreload.org asks for; needs `include_subdomains` and a year or more.",
+    )
+    .default("false")
+    .example("preload: true"),
 ];
 
 const DOMAIN: Shape = Shape::Either(&[

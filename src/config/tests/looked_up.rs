@@ -176,6 +176,7 @@ fn keys_that_do_nothing_are_warned_of_where_they_are_written() {
     for (text, warnings) in [
         ("image: b:1\nacme_email: a@example.com\n", vec!["`acme_email` does nothing without `domains`"]),
         ("image: b:1\ntls: auto\n", vec!["`tls` does nothing without `domains`"]),
+        ("image: b:1\nhsts: true\n", vec!["`hsts` does nothing without `domains`"]),
         (
             "image: b:1\nhealth_check_path: /a\nhealth_check: {tcp: true}\n",
             vec!["`health_check_path` does nothing beside `health_check.tcp`"],

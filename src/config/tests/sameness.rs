@@ -27,6 +27,7 @@ const KEYS: &[(&str, &[&str])] = &[
     ("network", &["\"backend\"", "\"host\"", "\"bridge\""]),
     ("acme_email", &["\"a@example.com\"", "\"nobody\""]),
     ("tls", &["\"off\"", "\"auto\""]),
+    ("hsts", &["true", r#"{"max_age": "1h"}"#, r#"{"include_subdomains": true, "preload": true}"#, "\"on\""]),
     ("min_ready_seconds", &["3", "\"10s\""]),
     ("deploy_timeout", &["\"5m\"", "60"]),
     ("drain_timeout", &["0", "\"90s\""]),

@@ -32,7 +32,11 @@ pub fn route(app: &AppIntent, containers: &[Container], plan: &Plan, redirects: 
         name: app.app.to_string(),
         hosts: release.spec.domains.iter().map(|d| d.domain.clone()).collect(),
         path_prefix: "/".to_owned(),
-        policy: Policy { redirect_to_https: release.spec.tls == Tls::Auto, ..Policy::default() },
+        policy: Policy {
+            redirect_to_https: release.spec.tls == Tls::Auto,
+            strict_transport: release.spec.hsts.map(|hsts| hsts.to_string()),
+            ..Policy::default()
+        },
         groups: vec![Group { weight: 1, backends }],
     })
 }

@@ -290,7 +290,7 @@ pub fn plain_route(name: &str, host: &str, backends: &[SocketAddr]) -> Route {
         name: name.to_owned(),
         hosts: vec![domain(host)],
         path_prefix: "/".to_owned(),
-        policy: Policy { redirect_to_https: false, response_timeout: SOON },
+        policy: Policy { redirect_to_https: false, response_timeout: SOON, ..Policy::default() },
         groups: vec![Group { weight: 1, backends }],
     }
 }

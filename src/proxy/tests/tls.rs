@@ -133,6 +133,40 @@ fn a_route_without_hosts_is_for_those_that_nobody_has_and_over_tls_alone() {
 }
 
 #[test]
+fn browsers_are_told_to_come_over_https_only() {
+    let app = App::answering(|request| {
+        let own = if request.path() == "/own" { "Strict-Transport-Security: max-age=1\r\n" } else { "" };
+        format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{own}\r\n").into_bytes()
+    });
+    let (mut snapshot, roots) = secure_shop(&[app.address]);
+    snapshot.routes[0].policy.strict_transport = Some("max-age=31536000".to_owned());
+    snapshot.routes.push(plain_route("other", "other.example", &[app.address]));
+    snapshot.redirects.insert(domain("www.shop.example"), domain("shop.example"));
+    let running = Running::start(snapshot.clone());
+    let config = client_config(roots, &["http/1.1"]);
+    let said = |running: &Running, name: &str, host: &str, path: &str| {
+        let answer = handshake(running, &config, name).get(host, path);
+        (answer.status(), answer.all("strict-transport-security").join(" and "))
+    };
+    let year = "max-age=31536000".to_owned();
+    assert_eq!(said(&running, "shop.example", "shop.example", "/"), (200, year.clone()));
+    assert_eq!(said(&running, "shop.example", "shop.example", "/own"), (200, "max-age=1".to_owned()), "the app's own");
+    assert_eq!(said(&running, "shop.example", "www.shop.example", "/"), (301, year.clone()));
+    assert_eq!(said(&running, "other.example", "other.example", "/"), (200, String::new()), "an app that did not ask");
+    snapshot.routes[0].groups.clear();
+    running.publish(snapshot.clone());
+    assert_eq!(said(&running, "shop.example", "shop.example", "/"), (503, year), "an error page");
+
+    snapshot.routes[0].policy.redirect_to_https = false;
+    snapshot.routes[0].groups = plain_route("shop", "shop.example", &[app.address]).groups;
+    running.publish(snapshot);
+    for (host, status) in [("shop.example", 200), ("www.shop.example", 301)] {
+        let plain = Wire::connect(running.http).get(host, "/");
+        assert_eq!((plain.status(), plain.header("strict-transport-security")), (status, None), "never over plain HTTP: {host}");
+    }
+}
+
+#[test]
 fn challenges_are_answered_in_both_ways_and_nothing_else_is() {
     let app = App::named("shop");
     let (mut snapshot, _) = secure_shop(&[app.address]);

@@ -27,6 +27,8 @@ pub fn explain(found: Contradiction<'_>, spec: &AppSpec) -> String {
             let path = &spec.container.tmpfs[index].path;
             return format!("`spec.container.tmpfs[{index}]`: `{path}` is mounted over twice");
         }
+        Contradiction::HstsWithoutTls => "`spec.hsts`: null with `tls: off`, where something else terminates TLS",
+        Contradiction::HstsPreload => "`spec.hsts.preload`: needs `include_subdomains` and a `max_age` of 31536000 or more",
         Contradiction::Capability { name } => return format!("`spec.container.cap_add`: `{name}` is in `cap_drop`, too"),
     };
     rule.to_owned()
