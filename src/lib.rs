@@ -38,6 +38,7 @@ mod proxy;
 mod secret;
 mod term;
 mod wire;
+mod x509;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

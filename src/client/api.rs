@@ -13,6 +13,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
+use rustls_pki_types::CertificateDer;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
@@ -114,6 +115,18 @@ impl Api {
     pub async fn glance<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         let late = |_| ClientError::NoAnswer { server: self.server(), request: format!("GET {path}"), seconds: GLANCE_TIMEOUT.as_secs() };
         timeout(GLANCE_TIMEOUT, self.get(path)).await.map_err(late)?
+    }
+
+    /// The certificate that the server shows and whether it was trusted for its pinned key; None without TLS.
+    pub async fn certificate(&self) -> Result<Option<(CertificateDer<'static>, bool)>, ClientError> {
+        let (Address::Tcp(name), Some(tls), Some(port)) = (&self.address, &self.tls, self.address.port()) else { return Ok(None) };
+        let shown = timeout(GLANCE_TIMEOUT, connection::certificate(name, port, tls)).await;
+        let late =
+            || ClientError::NoAnswer { server: self.server(), request: "TLS handshake".to_owned(), seconds: GLANCE_TIMEOUT.as_secs() };
+        let shown = shown.map_err(|_| late())?.map_err(|source| ClientError::Connect { address: self.address.clone(), source })?;
+        let pin = self.credential.as_ref().and_then(|credential| credential.pin);
+        let is_pinned = pin.is_some() && Pin::of(&shown) == pin;
+        Ok(Some((shown, is_pinned)))
     }
 
     /// A warning for people when the server's Docker Engine does not answer: what it shows is then old.

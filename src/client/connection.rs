@@ -11,14 +11,16 @@ use std::time::Duration;
 use hyper::body::Body;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use rustls_pki_types::ServerName;
+use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::address::Address;
 use super::pinned::{self, OtherKey};
+use crate::config::server::ServerName as HostAndPort;
 use crate::https;
 use crate::pin::Pin;
 
@@ -53,14 +55,24 @@ async fn connect<B: Sendable>(address: &Address, tls: Option<&TlsConnector>) -> 
         Address::Unix(path) => return unix(path).await,
     };
     let host = https::bare(name.host());
-    let stream = reach(host, port).await?;
     match tls {
-        None => speak_http(stream).await,
-        Some(tls) => {
-            let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-            speak_http(tls.connect(name, stream).await.map_err(plain_words)?).await
-        }
+        None => speak_http(reach(host, port).await?).await,
+        Some(tls) => speak_http(secure(host, port, tls).await?).await,
     }
+}
+
+/// The certificate that the server shows, once it is verified.
+pub async fn certificate(name: &HostAndPort, port: u16, tls: &TlsConnector) -> io::Result<CertificateDer<'static>> {
+    let connected = timeout(CONNECT_TIMEOUT, secure(https::bare(name.host()), port, tls)).await;
+    let stream = connected.unwrap_or_else(|_| Err(timed_out(CONNECT_TIMEOUT)))?;
+    let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    shown.map(|certificate| certificate.clone().into_owned()).ok_or_else(|| io::Error::other("the server shows no certificate"))
+}
+
+async fn secure(host: &str, port: u16, tls: &TlsConnector) -> io::Result<TlsStream<TcpStream>> {
+    let stream = reach(host, port).await?;
+    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+    tls.connect(name, stream).await.map_err(plain_words)
 }
 
 #[cfg(unix)]

@@ -101,6 +101,8 @@ pub enum ClientError {
     },
     #[error("`{server}` did not answer `{request}` within {seconds} s")]
     NoAnswer { server: String, request: String, seconds: u64 },
+    #[error("the token of `{server}` is in the keyring, which does not give it: {reason}")]
+    Keyring { server: String, reason: String },
     #[error("the connection to `{server}` broke during `{request}`")]
     Broken {
         server: String,
@@ -330,6 +332,9 @@ impl Report for ClientError {
             Self::Status { server, .. } => format!("is `{server}` a haloy server? try `haloy version --server {server}`"),
             Self::Answer { .. } | Self::Stream { .. } => "compare the versions with `haloy version`".to_owned(),
             Self::OtherApp { job, app, .. } => format!("watch it with `haloy attach {app} {job}`"),
+            Self::Keyring { server, .. } => {
+                format!("unlock the keyring, or run `haloy server add {server} --token-stdin --force` where there is none")
+            }
             Self::TokenMissing { host } => format!("pipe it into `haloy server add {host} --token-stdin`"),
             Self::PasswordFromTerminal | Self::PasswordMissing => {
                 "pipe it in: `printf '%s' \"$TOKEN\" | haloy server registry login REGISTRY --username USER --password-stdin`".to_owned()

@@ -30,6 +30,7 @@ mod hooks;
 mod image;
 mod init;
 mod interruption;
+mod keyring;
 mod logs;
 mod origin;
 mod output;

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::config::client::{self, Servers};
+use crate::config::client::{self, FoundToken, Servers};
 use crate::config::{self, ConfigError, Target};
 use crate::names::AppName;
 use crate::paths;
@@ -15,6 +15,7 @@ use crate::term::Terminal;
 use super::address::Address;
 use super::api::{Api, Credential, Origin};
 use super::error::ClientError;
+use super::keyring;
 use super::output::Output;
 use super::project::{Chosen, Project};
 use super::targets::{self, Purpose, Selection};
@@ -210,14 +211,26 @@ pub fn speaks_for(target: &Target, address: &Address) -> bool {
 /// The token that `haloy server add` stored for a server, or that the environment has for it.
 fn added_token(address: &Address, servers: &Servers) -> Result<Option<Credential>, ClientError> {
     let Some(server) = entry(address, servers) else { return Ok(None) };
-    let token = server.token(&paths::client_config())?;
-    Ok(token.map(|token| Credential::new(&token, Origin::Added(server.token_env))))
+    let (token, silent) = token(&server)?;
+    if token.is_none()
+        && let Some(reason) = silent
+    {
+        return Err(ClientError::Keyring { server: server.name.to_string(), reason });
+    }
+    Ok(token.map(|found| Credential::new(&found.token, Origin::Added(server.token_env))))
+}
+
+/// The token of a server that was added, and why its keyring does not give one.
+pub fn token(server: &client::Server) -> Result<(Option<FoundToken>, Option<String>), ClientError> {
+    let mut silent = None;
+    let token = server.token(&paths::client_config(), |name| keyring::token(name).map_err(|reason| silent = Some(reason)).ok())?;
+    Ok((token, silent))
 }
 
 /// A server as it was added; one that was not, as it would be: in CI a variable is enough.
 fn entry(address: &Address, servers: &Servers) -> Option<client::Server> {
     let Address::Tcp(name) = address else { return None };
-    let new = || client::Server { token_env: servers.free_variable(name), name: name.clone() };
+    let new = || client::Server { token_env: servers.free_variable(name), name: name.clone(), in_keyring: false };
     Some(servers.get(&name.to_string()).cloned().unwrap_or_else(new))
 }
 

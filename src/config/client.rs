@@ -1,4 +1,4 @@
-//! The servers that the client knows: `client.yaml` names them, `.env` beside it holds their tokens.
+//! The servers that the client knows: `client.yaml` names them; their tokens are in the user's keyring, else in `.env` beside it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -20,6 +20,35 @@ use crate::secret::Secret;
 pub struct Server {
     pub name: ServerName,
     pub token_env: String,
+    /// The token is in the user's keyring rather than in `.env`.
+    pub in_keyring: bool,
+}
+
+/// Where a token was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenPlace {
+    Environment,
+    Keyring,
+    /// `.env` beside `client.yaml`.
+    File,
+}
+
+/// A token, and where it was.
+#[derive(Debug, PartialEq, Eq)]
+pub struct FoundToken {
+    pub token: Secret,
+    pub place: TokenPlace,
+}
+
+impl TokenPlace {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Environment => "environment",
+            Self::Keyring => "keyring",
+            Self::File => ".env",
+        }
+    }
 }
 
 /// All known servers, as they are on disk.
@@ -47,8 +76,15 @@ impl Servers {
         self.servers.values()
     }
 
-    /// Adds a server and its token. One that is known is refused before anything is written, unless `force` is set.
-    pub fn add(&mut self, host: &str, token: &Secret, force: bool) -> Result<Server, ConfigError> {
+    /// Adds a server and its token, which goes to `.env` when the keyring does not keep it. One that is known is refused
+    /// before anything is written, unless `force` is set.
+    pub fn add(
+        &mut self,
+        host: &str,
+        token: &Secret,
+        force: bool,
+        keyring: impl FnOnce(&ServerName, &Secret) -> bool,
+    ) -> Result<Server, ConfigError> {
         let name = parse(host)?;
         let known = self.servers.get(&name.to_string());
         if known.is_some() && !force {
@@ -56,10 +92,11 @@ impl Servers {
         }
         let token_env = known.map_or_else(|| self.free_variable(&name), |server| server.token_env.clone());
         let line = env_line(&token_env, token)?;
-        let server = Server { name: name.clone(), token_env };
         files::private_dir(&self.dir)?;
         // The token first: a name without a token would be worse than a token without a name.
-        self.write_token(&server.token_env, Some(&line))?;
+        let in_keyring = keyring(&name, token);
+        self.write_token(&token_env, (!in_keyring).then_some(&*line))?;
+        let server = Server { name: name.clone(), token_env, in_keyring };
         self.servers.insert(name.to_string(), server.clone());
         self.write_servers()?;
         Ok(server)
@@ -89,6 +126,9 @@ impl Servers {
         let mut text = "servers:".to_owned();
         for (host, server) in &self.servers {
             let _ = write!(text, "\n  \"{host}\":\n    token_env: \"{}\"", server.token_env);
+            if server.in_keyring {
+                text.push_str("\n    keyring: true");
+            }
         }
         let end = if self.servers.is_empty() { " {}\n" } else { "\n" };
         text.push_str(end);
@@ -116,13 +156,16 @@ impl Servers {
 }
 
 impl Server {
-    /// The token, from the process's environment or the `.env` of `dir`. None when neither has it.
-    pub fn token(&self, dir: &Path) -> Result<Option<Secret>, ConfigError> {
-        let token = match crate::env::read(&self.token_env) {
-            Some(token) => Some(Secret::new(token)),
-            None => environment::read(&dir.join(".env"))?.remove(&self.token_env),
+    /// The token, from the process's environment, the keyring when it was put there, or the `.env` of `dir`. None when
+    /// none of them has it.
+    pub fn token(&self, dir: &Path, keyring: impl FnOnce(&ServerName) -> Option<Secret>) -> Result<Option<FoundToken>, ConfigError> {
+        let at = |place| move |token| FoundToken { token, place };
+        let environment = crate::env::read(&self.token_env).map(Secret::new).map(at(TokenPlace::Environment));
+        let found = match environment.or_else(|| self.in_keyring.then(|| keyring(&self.name))?.map(at(TokenPlace::Keyring))) {
+            Some(found) => Some(found),
+            None => environment::read(&dir.join(".env"))?.remove(&self.token_env).map(at(TokenPlace::File)),
         };
-        Ok(token.filter(|token| !token.expose().is_empty()))
+        Ok(found.filter(|found| !found.token.expose().is_empty()))
     }
 }
 
@@ -148,7 +191,8 @@ fn read(document: &Document) -> Result<BTreeMap<String, Server>, ConfigError> {
             }
         };
         if let (Ok(name), Some(token_env)) = (name, variable) {
-            servers.insert(name.to_string(), Server { name, token_env });
+            let in_keyring = field.get("keyring").and_then(|field| findings.boolean(&field)).unwrap_or_default();
+            servers.insert(name.to_string(), Server { name, token_env, in_keyring });
         }
     }
     findings.finish()?;
@@ -197,8 +241,8 @@ mod tests {
         let dir = dir.path().join("haloy");
         let mut servers = Servers::load(&dir).expect("nothing there yet");
         assert_eq!(servers.list().len(), 0);
-        servers.add("https://Production.Haloy.com/", &Secret::new("abc123"), false).expect("added");
-        servers.add("localhost:9999", &Secret::new("a+b/c="), false).expect("added");
+        servers.add("https://Production.Haloy.com/", &Secret::new("abc123"), false, no_keyring).expect("added");
+        servers.add("localhost:9999", &Secret::new("a+b/c="), false, no_keyring).expect("added");
         assert_eq!(
             text(&dir, "client.yaml"),
             "servers:\n  \"localhost:9999\":\n    token_env: \"HALOY_API_TOKEN_LOCALHOST_9999\"\n  \"production.haloy.com\":\n    token_env: \"HALOY_API_TOKEN_PRODUCTION_HALOY_COM\"\n"
@@ -209,7 +253,8 @@ mod tests {
         let names: Vec<String> = servers.list().map(|server| server.name.to_string()).collect();
         assert_eq!(names, ["localhost:9999", "production.haloy.com"]);
         let local = servers.get("LOCALHOST:9999").expect("known").clone();
-        assert_eq!(local.token(&dir).expect("readable"), Some(Secret::new("a+b/c=")));
+        let token = local.token(&dir, |_| panic!("it is not there")).expect("readable");
+        assert_eq!(token, Some(FoundToken { token: Secret::new("a+b/c="), place: TokenPlace::File }));
         assert_eq!(servers.get("localhost"), None);
 
         let mut servers = servers;
@@ -224,17 +269,35 @@ mod tests {
     }
 
     #[test]
+    fn a_token_that_the_keyring_keeps_is_not_in_the_file() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let mut servers = Servers::load(dir.path()).expect("nothing there yet");
+        servers.add("a.example.com", &Secret::new("one"), false, no_keyring).expect("added");
+        servers.add("a.example.com", &Secret::new("two"), true, |_, _| true).expect("forced");
+        assert_eq!(text(dir.path(), ".env"), "", "the old one is gone, too");
+        let servers = Servers::load(dir.path()).expect("what was written can be read");
+        let server = servers.get("a.example.com").expect("known");
+        let kept = server.token(dir.path(), |name| (name.host() == "a.example.com").then(|| Secret::new("two")));
+        assert_eq!(kept.expect("readable"), Some(FoundToken { token: Secret::new("two"), place: TokenPlace::Keyring }));
+        assert_eq!(server.token(dir.path(), |_| None).expect("readable"), None, "a keyring that does not answer");
+    }
+
+    fn no_keyring(_: &ServerName, _: &Secret) -> bool {
+        false
+    }
+
+    #[test]
     fn a_known_server_is_refused_before_anything_is_written() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let mut servers = Servers::load(dir.path()).expect("nothing there yet");
-        servers.add("a.example.com", &Secret::new("one"), false).expect("added");
-        let error = servers.add("A.example.com", &Secret::new("two"), false).expect_err("known");
+        servers.add("a.example.com", &Secret::new("one"), false, no_keyring).expect("added");
+        let error = servers.add("A.example.com", &Secret::new("two"), false, no_keyring).expect_err("known");
         assert!(crate::error::render(&error).contains("--force"), "{error}");
         assert_eq!(text(dir.path(), ".env"), "HALOY_API_TOKEN_A_EXAMPLE_COM=one\n");
-        servers.add("a.example.com", &Secret::new("two"), true).expect("forced");
+        servers.add("a.example.com", &Secret::new("two"), true, no_keyring).expect("forced");
         assert_eq!(text(dir.path(), ".env"), "HALOY_API_TOKEN_A_EXAMPLE_COM=two\n");
         for token in ["", "two words", "it's", "line\n"] {
-            assert!(matches!(servers.add("b.example.com", &Secret::new(token), false), Err(ConfigError::TokenText)));
+            assert!(matches!(servers.add("b.example.com", &Secret::new(token), false, no_keyring), Err(ConfigError::TokenText)));
         }
         assert_eq!(text(dir.path(), ".env"), "HALOY_API_TOKEN_A_EXAMPLE_COM=two\n");
     }
@@ -244,7 +307,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("temporary directory");
         std::fs::write(dir.path().join(".env"), "# mine\nexport HALOY_API_TOKEN_A_B=old\nHALOY_API_TOKEN_A_B_2=keep\nX=1").expect("write");
         let mut servers = Servers::load(dir.path()).expect("no servers yet");
-        servers.add("a.b", &Secret::new("new"), false).expect("added");
+        servers.add("a.b", &Secret::new("new"), false, no_keyring).expect("added");
         assert_eq!(text(dir.path(), ".env"), "# mine\nHALOY_API_TOKEN_A_B_2=keep\nX=1\nHALOY_API_TOKEN_A_B=new\n");
         #[cfg(unix)]
         {
@@ -258,8 +321,8 @@ mod tests {
     fn hosts_whose_variables_would_be_the_same_get_their_own() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let mut servers = Servers::load(dir.path()).expect("nothing there yet");
-        servers.add("a-b.example.com", &Secret::new("one"), false).expect("added");
-        servers.add("a.b.example.com", &Secret::new("two"), false).expect("added");
+        servers.add("a-b.example.com", &Secret::new("one"), false, no_keyring).expect("added");
+        servers.add("a.b.example.com", &Secret::new("two"), false, no_keyring).expect("added");
         assert_eq!(text(dir.path(), ".env"), "HALOY_API_TOKEN_A_B_EXAMPLE_COM=one\nHALOY_API_TOKEN_A_B_EXAMPLE_COM_2=two\n");
     }
 

@@ -12,6 +12,7 @@ mod hooks;
 mod hostile;
 mod images;
 mod init;
+mod keyring;
 mod logging;
 mod personas;
 mod provided;

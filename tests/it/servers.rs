@@ -41,7 +41,10 @@ fn servers_are_added_listed_and_deleted() {
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
     let list = home.haloy(&["server", "list"]).ok();
-    has(&list, &["SERVER", "TOKEN", "haloy.example.com  set", "HALOY_API_TOKEN_HALOY_EXAMPLE_COM", "localhost          set"]);
+    has(
+        &list,
+        &["SERVER", "TOKEN", "haloy.example.com  no answer", ".env   HALOY_API_TOKEN_HALOY_EXAMPLE_COM", "localhost          no answer"],
+    );
     assert!(!list.contains("haloy_one"), "tokens are never listed");
     has(&home.haloy(&["server", "list", "--help"]).ok(), &["Usage: haloy server list [OPTIONS]\n", "--json", "--help"]);
     assert!(!home.haloy(&["server", "add", "--help"]).ok().contains("--config"), "it means nothing there");
@@ -59,6 +62,28 @@ fn servers_are_added_listed_and_deleted() {
         &["no API token for `localhost` is given", "`haloy server add localhost --token-stdin`"],
     );
     has(&home.haloy_reads("", &["server", "add", "other", "--token-stdin"]).fails(2), &["token"]);
+}
+
+#[test]
+fn the_list_says_how_each_server_is() {
+    let api = FakeApi::start();
+    api.on(VERSION, [version()]);
+    let home = Home::new();
+    home.haloy(&["server", "add", &api.address, TOKEN]).ok();
+    home.haloy(&["server", "add", "127.0.0.1:1", "haloy_two"]).ok();
+    let run = home.haloy(&["server", "list"]);
+    has(
+        &run.stdout,
+        &["SERVER", "STATE", "VERSION", "CERTIFICATE", "127.0.0.1:1      no answer", &format!("{}  up         9.9.9 ", api.address)],
+    );
+    has(&run.stderr, &["warning: `127.0.0.1:1`: could not connect", "refused", "\n  hint: "]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let list = home.haloy(&["server", "list", "--json"]).json();
+    assert_eq!(list[0]["reachable"], false);
+    assert!(list[0]["problem"].as_str().is_some_and(|problem| problem.contains("refused")), "{list}");
+    let up = json!({ "host": api.address, "reachable": true, "version": "9.9.9", "token_in": "file", "has_token": true,
+        "problem": null, "hint": null, "certificate": null, "token_env": list[1]["token_env"] });
+    assert_eq!(list[1], up);
 }
 
 #[test]
@@ -151,7 +176,8 @@ fn a_token_is_tried_before_it_is_stored() {
     has(&run.stderr, &["warning: it is not checked: `", "refused the token", "is added"]);
     run.ok();
     let run = home.haloy(&["server", "add", &api.address, TOKEN, "--force"]);
-    assert_eq!(run.stderr, format!("✓ `{}` is added\n", api.address));
+    let file = home.path().join(".config/haloy/.env");
+    assert_eq!(run.stderr, format!("✓ `{}` is added; its token is in `{}`\n", api.address, file.display()));
     let address = FakeApi::start().address.clone();
     let run = home.haloy(&["server", "add", &address, TOKEN]);
     has(&run.stderr, &["warning: it is not checked: could not connect to `", "is added"]);

@@ -56,6 +56,8 @@ impl Home {
         let mut command = Command::new(program);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.path()).env("USER", "ada").env("HOSTNAME", "laptop");
+        // No keyring of whoever runs the tests.
+        command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent");
         command.current_dir(self.path()).stdin(Stdio::null());
         command
     }

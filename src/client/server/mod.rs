@@ -1,15 +1,13 @@
 //! `server`: the servers that this user knows, each with its token.
 
+mod list;
 mod registry;
 
 use std::io::{self, IsTerminal as _, Read as _};
-use std::path::Path;
 use std::process::ExitCode;
 
-use serde::Serialize;
-
 use crate::config::ConfigError;
-use crate::config::client::{self, Servers};
+use crate::config::client::Servers;
 use crate::config::server::ServerName;
 use crate::error::chain;
 use crate::paths;
@@ -21,6 +19,7 @@ use super::Outcome;
 use super::address::Address;
 use super::api::{Api, Credential, Origin};
 use super::error::ClientError;
+use super::keyring;
 use super::subject::Globals;
 
 /// Manage the servers that you deploy to
@@ -33,14 +32,13 @@ pub struct Server {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Make a server and its API token known
+    /// Make a server and its API token known: the token goes to the keyring, or to .env where there is none
     #[command(after_help = "\
 Examples:
   haloy server add haloy.example.com haloy_0123…
   haloy server add localhost --token-stdin < token.txt")]
     Add(Add),
-    /// List the servers that are known
-    List(List),
+    List(list::List),
     /// Forget a server and its token
     Delete(Delete),
     Registry(registry::Registry),
@@ -63,13 +61,6 @@ struct Add {
 }
 
 #[derive(clap::Args)]
-struct List {
-    /// Print one JSON value, a list of servers (never their tokens)
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(clap::Args)]
 struct Delete {
     /// The server's domain
     #[arg(value_name = "HOST")]
@@ -79,7 +70,7 @@ struct Delete {
 impl Server {
     pub fn wants_json(&self) -> bool {
         match &self.command {
-            Command::List(list) => list.json,
+            Command::List(list) => list.wants_json(),
             Command::Registry(registry) => registry.wants_json(),
             Command::Add(_) | Command::Delete(_) => false,
         }
@@ -88,7 +79,7 @@ impl Server {
     pub async fn run(self, globals: &Globals) -> Outcome {
         match self.command {
             Command::Add(add) => add.run(globals).await,
-            Command::List(list) => list.run(),
+            Command::List(list) => list.run(globals).await,
             Command::Delete(delete) => delete.run(globals),
             Command::Registry(registry) => registry.run(globals).await,
         }
@@ -107,11 +98,13 @@ impl Add {
             None => return Err(ClientError::TokenMissing { host: self.host }),
         };
         let doubt = self.check(&token).await?;
-        let server = servers.add(&self.host, &token, self.force)?;
+        let server = servers.add(&self.host, &token, self.force, keyring::keep)?;
         if let Some(doubt) = doubt {
             term::words(&globals.terminal.yellow(&format!("warning: it is not checked: {doubt}")));
         }
-        term::words(&format!("{} `{}` is added", globals.terminal.green("✓"), server.name));
+        let place =
+            if server.in_keyring { "the keyring".to_owned() } else { format!("`{}`", paths::client_config().join(".env").display()) };
+        term::words(&format!("{} `{}` is added; its token is in {place}", globals.terminal.green("✓"), server.name));
         Ok(ExitCode::SUCCESS)
     }
 
@@ -141,41 +134,13 @@ fn read_token() -> Result<Secret, ClientError> {
     Ok(Secret::new(text.trim()))
 }
 
-impl List {
-    fn run(self) -> Outcome {
-        let folder = paths::client_config();
-        let known: Vec<Known> = Servers::load(&folder)?.list().map(|server| Known::of(server, &folder)).collect::<Result<_, _>>()?;
-        if self.json {
-            term::json(&known);
-        } else if known.is_empty() {
-            term::words("no server is known\n\nhint: run `haloy server add HOST --token-stdin`");
-        } else {
-            let token = |set: bool| if set { "set" } else { "missing" }.to_owned();
-            let rows = known.into_iter().map(|server| vec![server.host, token(server.has_token), server.token_env]);
-            term::data(&term::table(&["server", "token", "variable"], rows.collect()));
-        }
-        Ok(ExitCode::SUCCESS)
-    }
-}
-
-/// What is shown of a server.
-#[derive(Serialize)]
-struct Known {
-    host: String,
-    token_env: String,
-    has_token: bool,
-}
-
-impl Known {
-    fn of(server: &client::Server, folder: &Path) -> Result<Self, ClientError> {
-        let has_token = server.token(folder)?.is_some();
-        Ok(Self { host: server.name.to_string(), token_env: server.token_env.clone(), has_token })
-    }
-}
-
 impl Delete {
     fn run(self, globals: &Globals) -> Outcome {
         let server = Servers::load(&paths::client_config())?.remove(&self.host)?;
+        if server.in_keyring && !keyring::forget(&server.name) {
+            let text = format!("warning: the keyring does not answer; the token of `{}` may still be in it, under `haloy`", server.name);
+            term::words(&globals.terminal.yellow(&text));
+        }
         term::words(&format!("{} `{}` is forgotten", globals.terminal.green("✓"), server.name));
         Ok(ExitCode::SUCCESS)
     }

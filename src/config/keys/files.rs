@@ -5,8 +5,10 @@ use super::{Key, Kind, Shape, boolean, choice, key, text};
 /// `client.yaml` in the client's configuration directory.
 pub const CLIENT: Shape = Shape::Object(&[&[key("servers", Shape::Names(&SERVER), "The servers that were added, by host.")]]);
 
-const SERVER: Shape =
-    Shape::Object(&[&[key("token_env", Shape::Variable { capitals: false }, "The environment variable that holds the server's token.")]]);
+const SERVER: Shape = Shape::Object(&[&[
+    key("token_env", Shape::Variable { capitals: false }, "The environment variable that holds the server's token."),
+    boolean("keyring", "Whether the token is in the user's keyring; the variable wins.").default("false"),
+]]);
 
 /// `haloyd.yaml` in the server's configuration directory.
 pub const DAEMON: Shape = Shape::Object(&[DAEMON_KEYS]);

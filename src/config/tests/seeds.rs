@@ -103,7 +103,9 @@ fn the_clients_own_files() {
     let servers = Servers::load(dir.path()).expect("valid");
     let tokens: Vec<_> = servers
         .list()
-        .map(|server| (server.name.to_string(), server.token(dir.path()).expect("readable").map(|token| token.expose().to_owned())))
+        .map(|server| {
+            (server.name.to_string(), server.token(dir.path(), |_| None).expect("readable").map(|found| found.token.expose().to_owned()))
+        })
         .collect();
     let expected = [("north.lighthouse.example", "foghorn123"), ("south.lighthouse.example", "beacon456")];
     assert_eq!(tokens, expected.map(|(host, token)| (host.to_owned(), Some(token.to_owned()))));

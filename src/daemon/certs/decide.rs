@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::leaf::Leaf;
 use crate::daemon::store::{AppIntent, CertificateRecord, RunState};
 use crate::names::{AppName, Domain};
 use crate::wire::Tls;
+use crate::x509::Leaf;
 
 /// After so many failures in a row: this long until the next try, and the last one for all after it.
 const PAUSES: [Duration; 7] = [

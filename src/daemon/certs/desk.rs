@@ -5,18 +5,16 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use rustls::sign::CertifiedKey;
-use rustls_pki_types::CertificateDer;
 use tokio::sync::{Notify, watch};
-use x509_parser::prelude::{FromDer as _, X509Certificate, X509Error};
 
 use super::Shown;
-use super::leaf::Leaf;
 use super::storage::{Storage, StorageError, Stored};
 use crate::daemon::store::{CertificateRecord, Store, StoreError};
 use crate::error::Report;
 use crate::names::{AppName, Domain};
 use crate::secret::Secret;
 use crate::wire::{Certificate, CertificateSource, CertificateState, CertificateUpload};
+use crate::x509::{self, Leaf};
 
 /// Why a certificate that somebody brought is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -170,35 +168,14 @@ fn check(leaf: &Leaf, key: &CertifiedKey, name: &str, now: Timestamp) -> Result<
     if now < leaf.not_before {
         return Err(BringError::TooEarly(leaf.not_before));
     }
-    check_chain(&key.cert)
-}
-
-/// Each certificate is signed by the one after it.
-fn check_chain(chain: &[CertificateDer<'_>]) -> Result<(), BringError> {
-    let parse = |(index, der)| match X509Certificate::from_der(der) {
-        Ok((_, certificate)) => Ok(certificate),
-        Err(_) => Err(BringError::Chain(index + 1)),
-    };
-    let certificates = chain.iter().map(|der| &**der).enumerate().map(parse).collect::<Result<Vec<_>, _>>()?;
-    match certificates.windows(2).position(|pair| !signed(&pair[0], &pair[1])) {
-        Some(broken) => Err(BringError::Chain(broken + 2)),
+    match x509::chain_break(&key.cert) {
+        Some(broken) => Err(BringError::Chain(broken)),
         None => Ok(()),
     }
 }
 
-fn signed(certificate: &X509Certificate<'_>, signer: &X509Certificate<'_>) -> bool {
-    let by_key = match certificate.verify_signature(Some(signer.public_key())) {
-        // Of an algorithm that cannot be computed here, but perhaps by the visitors, only the names can be compared.
-        Ok(()) | Err(X509Error::SignatureUnsupportedAlgorithm) => true,
-        Err(_) => false,
-    };
-    by_key && certificate.issuer() == signer.subject()
-}
-
 #[cfg(test)]
 mod tests {
-    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-
     use super::*;
     use crate::proxy;
 
@@ -230,27 +207,5 @@ mod tests {
             assert!(matches!(desk.bring(name, upload(&["a.com"])).await, Err(BringError::Name(_))), "{name}");
         }
         assert!(desk.remove("*.example.com").await.expect("removed") && !desk.remove("*.example.com").await.expect("not twice"));
-    }
-
-    /// An authority of this name with a key of its own.
-    fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an authority")
-    }
-
-    #[test]
-    fn a_chain_is_held_together_by_signatures_not_by_names() {
-        let (signer, namesake) = (authority("Example CA"), authority("Example CA"));
-        let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new(["shop.example.com".to_owned()]).expect("names");
-        let leaf = params.signed_by(&key, &signer).expect("signed");
-        let chain = |second: &CertifiedIssuer<'_, KeyPair>| check_chain(&[leaf.der().clone(), second.der().clone()]);
-        assert!(chain(&signer).is_ok());
-        let refused = chain(&namesake).expect_err("another key");
-        assert!(matches!(refused, BringError::Chain(2)) && refused.hint().is_some_and(|hint| hint.contains("after each")), "{refused:?}");
-        let damaged = check_chain(&[leaf.der().clone(), CertificateDer::from_slice(b"nonsense")]);
-        assert!(matches!(damaged, Err(BringError::Chain(2))), "{damaged:?}");
     }
 }

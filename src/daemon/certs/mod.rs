@@ -16,7 +16,6 @@
 mod acme;
 mod decide;
 mod desk;
-mod leaf;
 mod storage;
 mod trust;
 
@@ -37,7 +36,6 @@ pub use trust::Trust;
 
 use self::acme::{Advice, Refused, Wish};
 use self::decide::{Decision, Want, decide, pause, wants, within};
-use self::leaf::Leaf;
 use super::front::Front;
 use super::store::{CertificateRecord, Store, StoreError};
 use crate::crypto;
@@ -45,6 +43,7 @@ use crate::error::{Report as _, chain};
 use crate::names::Domain;
 use crate::secret::Secret;
 use crate::wire::{Certificate, CertificateProblem, CertificateSource, CertificateState, LeftOut, ServedCertificate};
+use crate::x509::Leaf;
 
 /// Files are looked at this often.
 const TICK: Duration = Duration::from_secs(5);

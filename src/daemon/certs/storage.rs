@@ -11,12 +11,12 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use rustls::sign::CertifiedKey;
 
-use super::leaf::{Leaf, LeafError};
 use crate::error::chain;
 use crate::files::{self, FileError};
 use crate::names::Domain;
 use crate::proxy::{self, Certificates, ProxyError};
 use crate::secret::Secret;
+use crate::x509::{Leaf, LeafError};
 
 /// The server's self-signed certificate, for names without one of their own.
 const DEFAULT: &str = "default";

@@ -23,7 +23,7 @@ const OWNED_CRATES: &[(&str, &str)] = &[
     ("rusqlite", "src/daemon/store/"),
     ("indicatif", "src/term.rs"),
     ("instant_acme", "src/daemon/certs/acme/"),
-    ("x509_parser", "src/daemon/certs/"),
+    ("x509_parser", "src/x509.rs"),
 ];
 
 /// The program's own entry: it hands over to the three programs.

@@ -44,6 +44,9 @@ const NEEDS: &[Need] = &[
     Need { program: "htpasswd", packages: &["apache2-utils"], purposes: &[Purpose::Test], for_own_engine: false },
     // A certificate authority and a DNS server of the tests' own.
     Need { program: "pebble", packages: &["pebble"], purposes: &[Purpose::Test], for_own_engine: false },
+    // A keyring on a bus of the tests' own.
+    Need { program: "gnome-keyring-daemon", packages: &["gnome-keyring"], purposes: &[Purpose::Test], for_own_engine: false },
+    Need { program: "dbus-run-session", packages: &["dbus-daemon"], purposes: &[Purpose::Test], for_own_engine: false },
     Need { program: "haproxy", packages: &["haproxy"], purposes: &[Purpose::Bench], for_own_engine: false },
     Need { program: "nginx", packages: &["nginx-light"], purposes: &[Purpose::Bench], for_own_engine: false },
     Need { program: "wrk", packages: &["wrk"], purposes: &[Purpose::Bench], for_own_engine: false },

@@ -1,9 +1,10 @@
-//! What a certificate says of itself (RFC 5280).
+//! What certificates say of themselves and of each other (RFC 5280).
 
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+use rustls_pki_types::CertificateDer;
+use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate, X509Error};
 
 use crate::crypto;
 use crate::names::Domain;
@@ -78,15 +79,42 @@ impl Leaf {
     }
 }
 
+/// The number, from 1, of the first certificate of a chain that is damaged or did not sign the one before it.
+pub fn chain_break(chain: &[CertificateDer<'_>]) -> Option<usize> {
+    let mut before: Option<X509Certificate<'_>> = None;
+    for (number, der) in (1..).zip(chain) {
+        let Ok((_, certificate)) = X509Certificate::from_der(der) else { return Some(number) };
+        if before.is_some_and(|before| !signed(&before, &certificate)) {
+            return Some(number);
+        }
+        before = Some(certificate);
+    }
+    None
+}
+
+fn signed(certificate: &X509Certificate<'_>, signer: &X509Certificate<'_>) -> bool {
+    let by_key = match certificate.verify_signature(Some(signer.public_key())) {
+        // Of an algorithm that cannot be computed here, but perhaps by the visitors, only the names can be compared.
+        Ok(()) | Err(X509Error::SignatureUnsupportedAlgorithm) => true,
+        Err(_) => false,
+    };
+    by_key && certificate.issuer() == signer.subject()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proxy;
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+    use rustls_pki_types::pem::PemObject as _;
+
+    fn made(names: &[&str]) -> CertificateDer<'static> {
+        let pem = crypto::self_signed(names).expect("made");
+        CertificateDer::from_pem_slice(pem.expose().as_bytes()).expect("a certificate")
+    }
 
     #[test]
     fn names_times_and_wildcards() {
-        let made = proxy::self_signed(&["Shop.example.com", "*.wild.example"]).expect("made");
-        let leaf = Leaf::read(&made.key.cert[0]).expect("read");
+        let leaf = Leaf::read(&made(&["Shop.example.com", "*.wild.example"])).expect("read");
         let covers = |name: &str| leaf.covers(&name.parse().expect("a domain"));
         assert!(covers("shop.example.com") && covers("a.wild.example"));
         assert!(!covers("wild.example") && !covers("a.b.wild.example") && !covers("example.com"));
@@ -94,7 +122,27 @@ mod tests {
         assert!((leaf.life_left(leaf.renewal()) - 1.0 / 3.0).abs() < 0.001);
         assert_eq!((leaf.life_left(leaf.not_before), leaf.life_left(leaf.not_after)), (1.0, 0.0));
         assert!(matches!(Leaf::read(b"nonsense"), Err(LeafError::Damaged(_))));
-        let nameless = proxy::self_signed(&["127.0.0.1"]).expect("made");
-        assert!(matches!(Leaf::read(&nameless.key.cert[0]), Err(LeafError::Nameless)));
+        assert!(matches!(Leaf::read(&made(&["127.0.0.1"])), Err(LeafError::Nameless)));
+    }
+
+    /// An authority of this name with a key of its own.
+    fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an authority")
+    }
+
+    #[test]
+    fn a_chain_is_held_together_by_signatures_not_by_names() {
+        let (signer, namesake) = (authority("Example CA"), authority("Example CA"));
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new(["shop.example.com".to_owned()]).expect("names");
+        let leaf = params.signed_by(&key, &signer).expect("signed");
+        let chain = |second: &CertifiedIssuer<'_, KeyPair>| chain_break(&[leaf.der().clone(), second.der().clone()]);
+        assert_eq!(chain(&signer), None);
+        assert_eq!(chain(&namesake), Some(2), "another key");
+        let damaged = chain_break(&[leaf.der().clone(), CertificateDer::from_slice(b"nonsense")]);
+        assert_eq!(damaged, Some(2));
     }
 }
