@@ -150,28 +150,56 @@ impl Pruner {
         let (going, staying): (Vec<_>, Vec<_>) = held.into_iter().partition(|image| surplus.contains(&image.deployment));
         let mut gone: BTreeSet<&str> = BTreeSet::new();
         let mut items = Vec::new();
+        let mut failure = None;
         for image in &going {
             // Of an image that stays, or that was told of already, only a name goes.
             let is_last = staying.iter().all(|kept| kept.image_id != image.image_id) && gone.insert(&image.image_id);
-            let details = self.0.docker.image(&image.image_id).await?;
             let name = staying.iter().all(|kept| kept.pulled != image.pulled).then_some(image.pulled.as_deref()).flatten();
-            let removed = dry_run || self.remove(image, name).await?;
-            if let Some(details) = details.filter(|details| is_last && removed && will_go(details, &going, name)) {
-                items.push(Pruned {
+            match self.image(image, name, keep, dry_run).await {
+                Ok(Some(details)) if is_last && will_go(&details, &going, name) => items.push(Pruned {
                     kind: PrunedKind::Image,
                     app: Some(image.app.clone()),
                     name: image.tag.clone(),
                     bytes: details.size_bytes,
-                });
+                }),
+                Ok(_) => {}
+                // The others are not to blame for it.
+                Err(error) => failure = Some(error),
             }
         }
-        Ok(items)
+        match failure {
+            Some(error) if items.is_empty() => Err(error),
+            Some(error) => {
+                tracing::warn!(error = chain(&error), "an image could not be pruned; trying again later");
+                Ok(items)
+            }
+            None => Ok(items),
+        }
+    }
+
+    /// What the image was, once it is, or would be, without our names.
+    async fn image(
+        &self,
+        image: &HeldImage,
+        pulled: Option<&str>,
+        keep: Option<u16>,
+        dry_run: bool,
+    ) -> Result<Option<crate::docker::Image>, PruneError> {
+        let details = self.0.docker.image(&image.image_id).await?;
+        if dry_run {
+            return Ok(details);
+        }
+        // A rollback to it may have been accepted since.
+        let is_surplus = self.0.store.held_images(keep).await?.1.contains(&image.deployment);
+        Ok(if is_surplus && self.remove(image, pulled).await? { details } else { None })
     }
 
     /// Takes our names away; false when a container still needs the image.
     async fn remove(&self, image: &HeldImage, pulled: Option<&str>) -> Result<bool, PruneError> {
         let docker = &self.0.docker;
+        // The name may mean another image by now, which is not ours.
         if let Some(pulled) = pulled
+            && docker.image(pulled).await?.is_some_and(|named| named.id == image.image_id)
             && docker.remove_reference(pulled).await? == Removal::InUse
         {
             return Ok(false);

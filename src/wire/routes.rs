@@ -35,7 +35,7 @@ pub fn repository(app: &AppName) -> String {
 
 /// What the server's engine calls the newest image that it built for an app, until a deployment takes it over.
 pub fn built(app: &AppName) -> String {
-    format!("haloy/{}:built", repository(app))
+    format!("haloy-built:{app}")
 }
 
 /// A certificate by its domain; a wildcard's star is written as it is.

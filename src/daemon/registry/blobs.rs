@@ -23,9 +23,9 @@ const PIECE: usize = 512 * 1024;
 
 /// GET and HEAD.
 pub async fn serve(registry: &Registry, digest: &Digest, request: Request) -> Result<Response, Refused> {
-    let blob = registry.0.store.blob(digest.clone()).await?.ok_or_else(|| Refused::unknown_blob(digest))?;
-    registry.count_on(digest);
-    let range = range(request.headers(), blob.size)?;
+    let blob = registry.counted_blob(digest).await?.ok_or_else(|| Refused::unknown_blob(digest))?;
+    // Ranges are for GET alone (RFC 9110 section 14.2).
+    let range = if request.method() == Method::GET { range(request.headers(), blob.size)? } else { None };
     let (first, length) = range.unwrap_or((0, blob.size));
     let body = match *request.method() {
         Method::HEAD => Body::empty(),

@@ -95,6 +95,10 @@ impl Refused {
         Self::new(StatusCode::INSUFFICIENT_STORAGE, "DENIED", message)
     }
 
+    pub fn is_no_room(&self) -> bool {
+        self.status == StatusCode::INSUFFICIENT_STORAGE
+    }
+
     /// The reason is for the log.
     pub fn internal(what: &str, error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error = error::chain(error), "the registry could not {what}");
@@ -105,10 +109,15 @@ impl Refused {
 impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Self {
         match error::Report::hint(&error) {
+            _ if matches!(&error, StoreError::File { source, .. } if is_full(source)) => Self::no_room("the server's disk is full"),
             Some(_) if matches!(error, StoreError::Query { .. }) => Self::no_room("the server's disk is full"),
             _ => Self::internal("use its database", &error),
         }
     }
+}
+
+pub fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
 
 impl From<tokio::task::JoinError> for Refused {

@@ -62,13 +62,22 @@ impl Files {
         self.root.join("sha256").join(&hex[..2]).join(format!("{hex}{}", encoding.ending()))
     }
 
-    /// Moves a finished upload to its place. Its data is on the disk already; afterwards so is its name.
-    pub fn adopt(&self, upload: &Path, digest: &Digest, encoding: Encoding) -> io::Result<()> {
+    /// Moves a finished upload to its place, unless the content is there already; says whether it did. Its data is on
+    /// the disk already; afterwards so is its name.
+    pub fn take_in(&self, known: Option<&str>, upload: &Path, digest: &Digest, encoding: Encoding) -> io::Result<bool> {
+        if known.is_some_and(|known| self.path(digest, Encoding::from_stored(known)).is_file()) {
+            fs::remove_file(upload)?;
+            return Ok(false);
+        }
         let path = self.path(digest, encoding);
         let folder = path.parent().unwrap_or(&self.root);
-        private_dir(folder).map_err(|error| error.source)?;
+        if !folder.is_dir() {
+            private_dir(folder).map_err(|error| error.source)?;
+            File::open(self.root.join("sha256"))?.sync_all()?;
+        }
         fs::rename(upload, &path)?;
-        File::open(folder)?.sync_all()
+        File::open(folder)?.sync_all()?;
+        Ok(true)
     }
 
     /// Removes a content; one that is gone already is no error.

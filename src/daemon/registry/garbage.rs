@@ -6,10 +6,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
+use super::counted::GRACE;
 use super::files::Encoding;
-use super::{GRACE, Registry, RegistryError, uploads};
+use super::{Registry, RegistryError, uploads};
 use crate::daemon::store::Garbage;
 use crate::names::Digest;
 use crate::wire::{Pruned, PrunedKind};
@@ -22,22 +23,16 @@ impl Registry {
 
     /// The same with another hour.
     pub async fn collect_older_than(&self, grace: Duration, dry_run: bool) -> Result<Vec<Pruned>, RegistryError> {
-        let spared = self.asked_within(grace);
+        let registry = self.clone();
+        let spared = move || registry.counted().spared(grace);
         let files = self.0.files.clone();
         let remove = move |digest: &Digest, encoding: &str| files.remove(digest, Encoding::from_stored(encoding));
-        let garbage = self.0.store.collect_garbage(grace, spared, dry_run, remove).await?;
+        let garbage = self.0.store.collect_garbage(spared, dry_run, remove).await?;
         let registry = self.clone();
         let stale = tokio::task::spawn_blocking(move || registry.stale_files(grace, dry_run));
         let mut pruned = items(garbage);
         pruned.extend(stale.await?);
         Ok(pruned)
-    }
-
-    fn asked_within(&self, grace: Duration) -> BTreeSet<Digest> {
-        let now = Instant::now();
-        let mut asked = self.asked();
-        asked.retain(|_, at| now.duration_since(*at) < grace);
-        asked.keys().cloned().collect()
     }
 
     /// Uploads that were left, blocking.
@@ -53,11 +48,22 @@ impl Registry {
         stale.into_iter().map(|(_, pruned)| pruned).collect()
     }
 
-    /// Removes files whose rows are gone: a crash came between the two. For the start, before anybody uploads.
+    /// Removes files whose rows are gone and forgets blobs whose files are: a crash or a damaged disk came between the
+    /// two, and whoever needs such a blob pushes it again. For the start, before anybody uploads.
     pub async fn sweep(&self) -> Result<(), RegistryError> {
         let files = self.0.files.clone();
         let found = tokio::task::spawn_blocking(move || files.all()).await?;
         let known = self.0.store.blobs().await?;
+        let there: BTreeSet<_> = found.iter().map(|(digest, encoding, _)| (digest.clone(), encoding.as_str())).collect();
+        let lost: Vec<Digest> = known
+            .iter()
+            .filter(|(digest, encoding)| !there.contains(&((*digest).clone(), encoding.as_str())))
+            .map(|(digest, _)| digest.clone())
+            .collect();
+        if !lost.is_empty() {
+            tracing::warn!(count = lost.len(), "files of the registry are gone: what they held must be pushed again");
+            self.0.store.forget_blobs(lost).await?;
+        }
         let files = self.0.files.clone();
         let strays: Vec<_> =
             found.into_iter().filter(|(digest, encoding, _)| known.get(digest).map(String::as_str) != Some(encoding.as_str())).collect();

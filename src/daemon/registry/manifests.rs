@@ -66,7 +66,7 @@ async fn push(registry: &Registry, repository: &Repository, reference: Reference
         Reference::Tag(tag) => Some(tag),
     };
     let manifest = Manifest::read(&body, content_type.as_deref())?;
-    manifest.blobs.iter().for_each(|blob| registry.count_on(blob));
+    manifest.blobs.iter().for_each(|blob| registry.counted().ask(blob));
     let subject = manifest.subject.clone();
     let new = NewManifest {
         repository: repository.as_str().to_owned(),

@@ -18,6 +18,7 @@
 mod access;
 mod blobs;
 mod bodies;
+mod counted;
 mod error;
 mod files;
 mod garbage;
@@ -30,10 +31,8 @@ mod tests;
 mod upload;
 mod uploads;
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -41,12 +40,13 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 
 pub use self::access::Access;
+use self::counted::Counted;
 use self::error::Refused;
 use self::files::Files;
 use self::route::Route;
 use self::uploads::Uploads;
 use crate::crypto;
-use crate::daemon::store::{Store, StoreError};
+use crate::daemon::store::{BlobRow, Store, StoreError};
 use crate::files::FileError;
 use crate::names::Digest;
 use crate::secret::Secret;
@@ -55,10 +55,6 @@ pub use self::error::RegistryError;
 
 /// The user name that the engine pulls with.
 const ENGINE: &str = "haloyd";
-/// What somebody counted on less than so long ago is not garbage: a client that asks whether a layer is there
-/// names it in a manifest later.
-pub const GRACE: Duration = Duration::from_secs(3600);
-
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Registry(Arc<Inner>);
@@ -69,8 +65,7 @@ struct Inner {
     uploads: Uploads,
     allows: Arc<Allows>,
     engine: Secret,
-    /// When blobs were last asked for.
-    asked: Mutex<HashMap<Digest, Instant>>,
+    counted: Mutex<Counted>,
 }
 
 /// What an API token may do here; nothing when it is none.
@@ -90,7 +85,7 @@ impl Registry {
         let files = Files::open(root)?;
         let engine = Secret::new(crypto::hex(&crypto::random::<32>()));
         let uploads = Uploads::new(files.uploads());
-        Ok(Self(Arc::new(Inner { store, files, uploads, allows, engine, asked: Mutex::default() })))
+        Ok(Self(Arc::new(Inner { store, files, uploads, allows, engine, counted: Mutex::default() })))
     }
 
     /// Everything below `/v2/`.
@@ -109,23 +104,22 @@ impl Registry {
         Ok(self.0.store.manifest(repository.to_owned(), digest.clone()).await?.is_some())
     }
 
-    fn asked(&self) -> MutexGuard<'_, HashMap<Digest, Instant>> {
-        self.0.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    fn counted(&self) -> MutexGuard<'_, Counted> {
+        self.0.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Somebody counts on this blob from now on.
-    fn count_on(&self, digest: &Digest) {
-        self.asked().insert(digest.clone(), Instant::now());
+    /// A blob that is here, and stays: it is counted on before it is looked for, so that it cannot be collected in between.
+    async fn counted_blob(&self, digest: &Digest) -> Result<Option<BlobRow>, StoreError> {
+        self.counted().ask(digest);
+        self.0.store.blob(digest.clone()).await
     }
 }
 
 async fn serve(State(door): State<Door>, request: Request) -> Response {
-    let registry = door.registry.clone();
     match answer(door, request).await {
         Ok(response) => response,
         Err(refused) => {
             tracing::debug!(code = refused.code(), message = refused.message(), "the registry refused a request");
-            drop(registry);
             refused.into_response()
         }
     }

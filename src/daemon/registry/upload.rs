@@ -6,7 +6,6 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation as _, OutBuffer};
 
@@ -43,7 +42,6 @@ pub struct Upload {
     /// The decoder and whether a frame is open in it, while a compressed piece is coming in.
     decoder: Option<(Decoder<'static>, bool)>,
     mark: Mark,
-    pub touched: Instant,
 }
 
 #[derive(Clone)]
@@ -68,15 +66,14 @@ impl Upload {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.create_new(true).read(true).write(true).open(&path)?;
         let mark = Mark { size: 0, stored: 0, hash: Sha256::new() };
-        Ok(Self { path, file, encoding: None, size: 0, stored: 0, hash: Sha256::new(), decoder: None, mark, touched: Instant::now() })
+        Ok(Self { path, file, encoding: None, size: 0, stored: 0, hash: Sha256::new(), decoder: None, mark })
     }
 
     /// One that an earlier process began: what is in its file is read once more.
     pub fn resume(path: PathBuf) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).write(true).open(&path)?;
         let mark = Mark { size: 0, stored: 0, hash: Sha256::new() };
-        let mut upload =
-            Self { path, file, encoding: None, size: 0, stored: 0, hash: Sha256::new(), decoder: None, mark, touched: Instant::now() };
+        let mut upload = Self { path, file, encoding: None, size: 0, stored: 0, hash: Sha256::new(), decoder: None, mark };
         upload.read_again()?;
         Ok(upload)
     }
@@ -120,7 +117,6 @@ impl Upload {
 
     /// Takes more bytes of a piece.
     pub fn take(&mut self, bytes: &[u8]) -> Result<(), PieceError> {
-        self.touched = Instant::now();
         self.file.seek(SeekFrom::Start(self.stored)).map_err(PieceError::Disk)?;
         self.file.write_all(bytes).map_err(PieceError::Disk)?;
         self.note(bytes)

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +18,7 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::Registry;
 use super::bodies::Pieces;
-use super::error::{Refused, versioned};
+use super::error::{Refused, is_full, versioned};
 use super::files::Encoding;
 use super::route::{Repository, UploadId, parse_digest, parse_repository, unknown_upload};
 use super::upload::{PieceError, Upload};
@@ -94,28 +95,33 @@ pub async fn begin(registry: &Registry, repository: &Repository, request: Reques
         if let Some(from) = &query.from {
             parse_repository(from)?;
         }
-        if registry.0.store.blob(digest.clone()).await?.is_some() {
-            registry.count_on(digest);
+        if registry.counted_blob(digest).await?.is_some() {
             return Ok(created(repository, digest));
         }
     }
-    let id = UploadId::random();
-    let path = registry.0.uploads.path(&id);
-    let upload = tokio::task::spawn_blocking(move || Upload::create(path)).await?.map_err(disk)?;
-    registry.0.uploads.idle().insert(id.clone(), Session::Taken);
     let (headers, body) = (request.headers().clone(), request.into_body());
-    let session = Work { registry: registry.clone(), repository: repository.clone(), id, headers };
-    tokio::spawn(session.begin(upload, query.digest, body)).await?
+    let (registry, repository) = (registry.clone(), repository.clone());
+    // In a task of its own: a client that leaves ends none of this in the middle.
+    let begun = tokio::spawn(async move {
+        let id = UploadId::random();
+        let path = registry.0.uploads.path(&id);
+        let upload = tokio::task::spawn_blocking(move || Upload::create(path)).await?.map_err(disk)?;
+        Work::new(registry, repository, id, headers).begin(upload, query.digest, body).await
+    });
+    begun.await?
 }
 
 /// Every other request to a session.
 pub async fn serve(registry: &Registry, repository: &Repository, id: &UploadId, request: Request) -> Result<Response, Refused> {
     let query = Query::of(request.uri())?;
     let method = request.method().clone();
-    let upload = take(registry, id).await?;
     let (headers, body) = (request.headers().clone(), request.into_body());
-    let work = Work { registry: registry.clone(), repository: repository.clone(), id: id.clone(), headers };
-    tokio::spawn(work.carry_out(method, upload, query.digest, body)).await?
+    let (registry, repository, id) = (registry.clone(), repository.clone(), id.clone());
+    let done = tokio::spawn(async move {
+        let upload = take(&registry, &id).await?;
+        Work::new(registry, repository, id, headers).carry_out(method, upload, query.digest, body).await
+    });
+    done.await?
 }
 
 /// Takes a session out of the table, or reads one of an earlier process again.
@@ -146,15 +152,29 @@ async fn take(registry: &Registry, id: &UploadId) -> Result<Upload, Refused> {
     }
 }
 
-/// A request that has a session to itself.
+/// A request that has a session to itself. When it breaks off, the session is what its file says.
 struct Work {
     registry: Registry,
     repository: Repository,
     id: UploadId,
     headers: HeaderMap,
+    has_ended: AtomicBool,
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        if !self.has_ended.load(Ordering::Relaxed) {
+            self.registry.0.uploads.forget(&self.id);
+        }
+    }
 }
 
 impl Work {
+    fn new(registry: Registry, repository: Repository, id: UploadId, headers: HeaderMap) -> Self {
+        registry.0.uploads.idle().insert(id.clone(), Session::Taken);
+        Self { registry, repository, id, headers, has_ended: AtomicBool::new(false) }
+    }
+
     async fn begin(self, upload: Upload, digest: Option<Digest>, body: Body) -> Result<Response, Refused> {
         match digest {
             None => Ok(self.keep(StatusCode::ACCEPTED, upload)),
@@ -181,8 +201,10 @@ impl Work {
             }
             Method::PATCH => {
                 let (upload, took) = self.append(upload, &mut Pieces::of(body)).await?;
-                let answer = self.keep(StatusCode::ACCEPTED, upload);
-                took.map(|()| answer)
+                match took {
+                    Ok(()) => Ok(self.keep(StatusCode::ACCEPTED, upload)),
+                    Err(refused) => Err(self.refuse(upload, refused).await?),
+                }
             }
             _ => {
                 let Some(digest) = digest else {
@@ -192,29 +214,44 @@ impl Work {
                 let (upload, took) = self.append(upload, &mut Pieces::of(body)).await?;
                 match took {
                     Ok(()) => self.finish(upload, &digest).await,
-                    Err(refused) => {
-                        self.keep(StatusCode::ACCEPTED, upload);
-                        Err(refused)
-                    }
+                    Err(refused) => Err(self.refuse(upload, refused).await?),
                 }
             }
         }
+    }
+
+    /// What came before a refusal may be gone on with, except where there is no room for it.
+    async fn refuse(&self, upload: Upload, refused: Refused) -> Result<Refused, Refused> {
+        if refused.is_no_room() {
+            self.discard(upload).await?;
+        } else {
+            self.keep(StatusCode::ACCEPTED, upload);
+        }
+        Ok(refused)
     }
 
     /// Puts the session back and says how far it is.
     fn keep(&self, status: StatusCode, upload: Upload) -> Response {
         let range = format!("0-{}", upload.size().saturating_sub(1));
         let location = format!("/v2/{}/blobs/uploads/{}", self.repository.as_str(), self.id.as_str());
+        self.has_ended.store(true, Ordering::Relaxed);
         self.registry.0.uploads.give_back(self.id.clone(), upload);
         let id = self.id.as_str().to_owned();
         versioned((status, [(LOCATION, location), (RANGE, range), (UPLOAD_ID, id)]).into_response())
     }
 
     async fn discard(&self, upload: Upload) -> Result<(), Refused> {
-        self.registry.0.uploads.forget(&self.id);
         let path = upload.path().to_owned();
         drop(upload);
-        tokio::task::spawn_blocking(move || fs::remove_file(path)).await?.map_err(disk)
+        let removed = tokio::task::spawn_blocking(move || fs::remove_file(path)).await?.map_err(disk);
+        self.end();
+        removed
+    }
+
+    /// The session is over.
+    fn end(&self) {
+        self.has_ended.store(true, Ordering::Relaxed);
+        self.registry.0.uploads.forget(&self.id);
     }
 
     /// Takes a body in. The upload always comes back, with all of the body that counts.
@@ -251,6 +288,7 @@ impl Work {
             if self.registry.0.files.room() < piece.len() as u64 {
                 break Err(Refused::no_room("the server's disk has no room for this blob"));
             }
+            self.registry.counted().upload();
             let taken;
             (upload, taken) = blocking(upload, move |upload| upload.take(&piece)).await?;
             if let Err(error) = taken {
@@ -306,7 +344,6 @@ impl Work {
             return Err(Refused::digest(format!("the content's digest is {found}, not {digest}: it was damaged on its way")));
         }
         let finished = tokio::task::spawn_blocking(move || upload.finish()).await?;
-        self.registry.0.uploads.forget(&self.id);
         let finished = match finished {
             Ok(finished) => finished,
             Err(error) => {
@@ -317,12 +354,13 @@ impl Work {
         let (files, blob) = (self.registry.0.files.clone(), finished.digest.clone());
         let new = NewBlob { digest: blob.clone(), size: finished.size, stored: finished.stored, encoding: finished.encoding.as_str() };
         let (path, encoding) = (finished.path.clone(), finished.encoding);
-        let stored = self.registry.0.store.add_blob(new, move || files.adopt(&path, &blob, encoding)).await;
-        self.registry.count_on(digest);
+        self.registry.counted().ask(digest);
+        let stored = self.registry.0.store.add_blob(new, move |known| files.take_in(known, &path, &blob, encoding)).await;
         if let Err(error) = stored {
             self.clear_away().await?;
             return Err(error.into());
         }
+        self.end();
         Ok(created(&self.repository, digest))
     }
 
@@ -330,7 +368,9 @@ impl Work {
     async fn clear_away(&self) -> Result<(), Refused> {
         let path = self.registry.0.uploads.path(&self.id);
         let gone = tokio::task::spawn_blocking(move || [path.with_extension("zst"), path].map(fs::remove_file));
-        gone.await.map(|_| ()).map_err(Into::into)
+        let gone = gone.await.map(|_| ()).map_err(Into::into);
+        self.end();
+        gone
     }
 }
 
@@ -368,10 +408,6 @@ fn refusal(error: &PieceError) -> Refused {
 
 fn disk(error: std::io::Error) -> Refused {
     if is_full(&error) { Refused::no_room("the server's disk is full") } else { Refused::internal("write to its disk", &error) }
-}
-
-fn is_full(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
 }
 
 /// The parameters of requests about uploads.

@@ -149,7 +149,8 @@ impl Store {
                 History::Registry { pattern, .. } if names::fits(pattern, &tag) => {}
                 _ => return Err(StoreError::NoSuchTag { app, tag }),
             }
-            spec.image = format!("{}:{tag}", spec.image.repository()).parse().map_err(damaged("image"))?;
+            let image = format!("{}:{tag}", spec.image.repository()).parse();
+            spec.image = image.map_err(|_| StoreError::NoSuchTag { app: app.clone(), tag })?;
             spec.pin = None;
             refuse_taken_domains(db, &spec)?;
             let id = repeat(db, of, performer.as_deref())?;

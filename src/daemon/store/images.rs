@@ -82,7 +82,7 @@ fn held(db: &Connection) -> Result<Vec<HeldImage>, StoreError> {
 struct Facts {
     history: History,
     serving: Option<DeployId>,
-    /// On their way, or named by a job that has not ended.
+    /// On their way, or named by a job that has not ended, or with the image of one that is.
     needed: BTreeSet<DeployId>,
     /// The version that each complete deployment is: itself, or the one that it repeats.
     versions: BTreeMap<DeployId, DeployId>,
@@ -92,7 +92,9 @@ fn facts(db: &Connection, app: &AppName) -> Result<Facts, StoreError> {
     let failed = query("look at the history of an app");
     let mut facts = Facts { serving: serving(db, app)?, history: history(db, app)?, ..Facts::default() };
     let sql = "SELECT rollout FROM apps WHERE name = ?1 AND rollout IS NOT NULL
-               UNION SELECT deployment FROM jobs WHERE app = ?1 AND deployment IS NOT NULL AND finished_at IS NULL";
+               UNION SELECT deployment FROM jobs WHERE app = ?1 AND deployment IS NOT NULL AND finished_at IS NULL
+               UNION SELECT i.deployment FROM images i JOIN deployments d ON d.app = i.app AND d.image_id = i.image_id
+                     WHERE d.id IN (SELECT deployment FROM jobs WHERE app = ?1 AND finished_at IS NULL)";
     let mut statement = db.prepare_cached(sql).map_err(failed)?;
     for id in statement.query_map([app.as_str()], |row| row.get(0)).map_err(failed)? {
         facts.needed.insert(DeployId::from_number(id.map_err(failed)?));

@@ -35,7 +35,7 @@ pub use certificates::CertificateRecord;
 pub use deployments::{NewDeployment, Prepared, Release};
 pub use images::HeldImage;
 pub use intents::{ActiveJob, AppIntent, RunState};
-pub use registry::{BlobDeletion, Garbage, ManifestRow, NewBlob, NewManifest};
+pub use registry::{BlobDeletion, BlobRow, Garbage, ManifestRow, NewBlob, NewManifest};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {

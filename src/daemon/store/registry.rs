@@ -84,18 +84,37 @@ impl Store {
         .await
     }
 
-    /// Notes a blob whose file `adopt` gives its name. One that is there already keeps its file, and the new one goes.
-    pub async fn add_blob(&self, new: NewBlob, adopt: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<(), StoreError> {
+    /// Notes a blob. `adopt` gets the encoding in which it is known already, if it is, and says whether the new file is the
+    /// blob's from now on.
+    pub async fn add_blob(
+        &self,
+        new: NewBlob,
+        adopt: impl FnOnce(Option<&str>) -> io::Result<bool> + Send + 'static,
+    ) -> Result<(), StoreError> {
         self.write("note a blob", move |db| {
             let failed = query("note a blob");
-            adopt().map_err(|source| StoreError::File { action: "give a blob its name", source })?;
-            db.execute(
-                "INSERT INTO blobs (digest, size, stored, encoding, used_at) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT (digest) DO UPDATE SET stored = ?3, encoding = ?4, used_at = ?5",
-                params![new.digest.as_str(), new.size, new.stored, new.encoding, now()],
-            )
-            .map(|_| ())
-            .map_err(failed)
+            let sql = "SELECT encoding FROM blobs WHERE digest = ?1";
+            let known: Option<String> = db.query_row(sql, [new.digest.as_str()], |row| row.get(0)).optional().map_err(failed)?;
+            let is_new = adopt(known.as_deref()).map_err(|source| StoreError::File { action: "give a blob its name", source })?;
+            let noted = match is_new {
+                false => db.execute("UPDATE blobs SET used_at = ?2 WHERE digest = ?1", params![new.digest.as_str(), now()]),
+                true => db.execute(
+                    "INSERT INTO blobs (digest, size, stored, encoding, used_at) VALUES (?1, ?2, ?3, ?4, ?5)
+                     ON CONFLICT (digest) DO UPDATE SET stored = ?3, encoding = ?4, used_at = ?5",
+                    params![new.digest.as_str(), new.size, new.stored, new.encoding, now()],
+                ),
+            };
+            noted.map(|_| ()).map_err(failed)
+        })
+        .await
+    }
+
+    /// Blobs that are no more, whoever needs them.
+    pub async fn forget_blobs(&self, digests: Vec<Digest>) -> Result<(), StoreError> {
+        self.write("forget blobs", move |db| {
+            let failed = query("forget blobs");
+            let mut statement = db.prepare("DELETE FROM blobs WHERE digest = ?1").map_err(failed)?;
+            digests.iter().try_for_each(|digest| statement.execute([digest.as_str()]).map(|_| ()).map_err(failed))
         })
         .await
     }
@@ -235,17 +254,18 @@ impl Store {
         .await
     }
 
-    /// Removes manifests and blobs that nothing needs and that are older than `grace`; blobs in `spared` stay.
+    /// Removes manifests and blobs that nothing needs. `spared` is asked in the turn that removes them: blobs that are to
+    /// stay, and how old garbage is at least.
     pub async fn collect_garbage(
         &self,
-        grace: Duration,
-        spared: BTreeSet<Digest>,
+        spared: impl FnOnce() -> (BTreeSet<Digest>, Duration) + Send + 'static,
         dry_run: bool,
         remove: impl Fn(&Digest, &str) -> io::Result<()> + Send + 'static,
     ) -> Result<Garbage, StoreError> {
         ask(&self.writer, move |db| {
             let failed = query("collect what the registry does not need");
-            let since = now().saturating_sub(i64::try_from(grace.as_millis()).unwrap_or(i64::MAX));
+            let (spared, age) = spared();
+            let since = now().saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
             let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
             let kept = kept_manifests(&transaction, since)?;
             let mut garbage = Garbage::default();

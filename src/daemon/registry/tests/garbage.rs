@@ -91,6 +91,34 @@ async fn what_was_asked_for_lately_stays() {
 }
 
 #[tokio::test]
+async fn an_image_may_take_longer_than_the_grace_to_come_in() {
+    let server = Server::start().await;
+    let grace = Duration::from_millis(500);
+    let first = server.blob("shop", b"first layer").await;
+    let location = server.upload("shop").await;
+    for _ in 0..6 {
+        tokio::time::sleep(grace / 4).await;
+        server.ask("PATCH", &location, &[], "a slow layer").await.is(202);
+    }
+    assert_eq!(server.registry.collect_older_than(grace, false).await.unwrap(), [], "its push goes on");
+    tokio::time::sleep(grace + Duration::from_millis(10)).await;
+    let gone = server.registry.collect_older_than(grace, false).await.unwrap();
+    assert!(gone.iter().any(|item| item.name == first.to_string()), "nobody came back: {gone:?}");
+}
+
+#[tokio::test]
+async fn a_blob_whose_file_is_gone_can_be_pushed_again() {
+    let server = Server::start().await;
+    let digest = server.blob("shop", b"layer").await;
+    let hex = digest.hex().to_owned();
+    std::fs::remove_file(server.dir.path().join("blobs/sha256").join(&hex[..2]).join(&hex)).unwrap();
+    let server = server.restart().await;
+    server.get(&format!("/v2/shop/blobs/{digest}")).await.refused(404, "BLOB_UNKNOWN");
+    assert_eq!(server.blob("shop", b"layer").await, digest);
+    server.get(&format!("/v2/shop/blobs/{digest}")).await.is(200);
+}
+
+#[tokio::test]
 async fn files_without_a_row_go_at_the_start() {
     let server = Server::start().await;
     let digest = server.blob("shop", b"layer").await;
