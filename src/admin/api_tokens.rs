@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use jiff::Timestamp;
 
-use crate::config::tokens::{TokenRecord, Tokens};
+use crate::config::tokens::{LastUses, TokenRecord, Tokens};
 use crate::term::{self, Terminal};
 
 use super::error::AdminError;
@@ -41,11 +41,12 @@ impl List {
             return Err(AdminError::NotThere { path: paths.haloyd_yaml(), init: self.place.command(program, "init") });
         }
         let tokens = Tokens::load(&paths.config)?;
+        let uses = LastUses::load(&paths.data);
         if self.json {
             let shown = |token: &TokenRecord| {
                 serde_json::json!({
                     "id": token.id(), "name": token.name, "scope": token.scope, "app": token.app,
-                    "created_at": token.created_at, "expires_at": token.expires_at,
+                    "created_at": token.created_at, "expires_at": token.expires_at, "last_used_at": uses.of(token),
                 })
             };
             term::json(&tokens.iter().map(shown).collect::<Vec<_>>());
@@ -53,14 +54,14 @@ impl List {
         }
         let now = Timestamp::now();
         term::data(&term::table(
-            &["id", "name", "scope", "app", "made on", "ends on"],
-            tokens.iter().map(|token| row(token, now)).collect(),
+            &["id", "name", "scope", "app", "made on", "ends on", "last used"],
+            tokens.iter().map(|token| row(token, uses.of(token), now)).collect(),
         ));
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn row(token: &TokenRecord, now: Timestamp) -> Vec<String> {
+fn row(token: &TokenRecord, used: Option<Timestamp>, now: Timestamp) -> Vec<String> {
     let day = |at: Timestamp| at.strftime("%Y-%m-%d").to_string();
     let end = token.expires_at.map(|end| if end <= now { format!("{}, over", day(end)) } else { day(end) });
     vec![
@@ -70,6 +71,7 @@ fn row(token: &TokenRecord, now: Timestamp) -> Vec<String> {
         token.app.as_ref().map(ToString::to_string).unwrap_or_default(),
         day(token.created_at),
         end.unwrap_or_else(|| "never".to_owned()),
+        used.map_or_else(|| "never".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M").to_string()),
     ]
 }
 

@@ -13,6 +13,7 @@
 mod address;
 mod api;
 mod attach;
+mod audit;
 mod build;
 mod cert;
 mod change;
@@ -106,6 +107,7 @@ enum Command {
     Rollback(rollback::Rollback),
     RollbackTargets(rollback_targets::RollbackTargets),
     Prune(prune::Prune),
+    Audit(audit::Audit),
     Stop(power::Stop),
     Start(power::Start),
     Restart(power::Restart),
@@ -134,6 +136,7 @@ impl Command {
             Self::Rollback(rollback) => rollback.following.json,
             Self::RollbackTargets(targets) => targets.json,
             Self::Prune(prune) => prune.json,
+            Self::Audit(audit) => audit.json,
             Self::Stop(stop) => stop.following.json,
             Self::Start(start) => start.following.json,
             Self::Restart(restart) => restart.following.json,
@@ -202,6 +205,7 @@ fn run(command: Command, globals: &Globals) -> Outcome {
         Command::Rollback(rollback) => block_on(rollback.run(globals)),
         Command::RollbackTargets(targets) => block_on(targets.run(globals)),
         Command::Prune(prune) => block_on(prune.run(globals)),
+        Command::Audit(audit) => block_on(audit.run(globals)),
         Command::Stop(stop) => block_on(stop.run(globals)),
         Command::Start(start) => block_on(start.run(globals)),
         Command::Restart(restart) => block_on(restart.run(globals)),

@@ -3,6 +3,7 @@
 //! Only digests are kept: whoever reads the file cannot call the API with it. A token has 256 random
 //! bits, so a plain SHA-256 is enough (nothing to guess, nothing to stretch).
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -153,6 +154,39 @@ impl Tokens {
         let (token, _) = Pin::split(presented);
         let sha256 = crypto::sha256_hex(token.as_bytes());
         self.0.iter().find(|record| crypto::equal(record.sha256.as_bytes(), sha256.as_bytes()))
+    }
+}
+
+/// When each token was used last, by its id; a use of the last seconds may be missing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LastUses(BTreeMap<String, Timestamp>);
+
+impl LastUses {
+    /// Those that a data directory knows; none when there is no file, or a damaged one.
+    pub fn load(data_dir: &Path) -> Self {
+        let text = files::read_optional(&Self::path(data_dir)).ok().flatten();
+        text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+    }
+
+    pub fn of(&self, token: &TokenRecord) -> Option<Timestamp> {
+        self.0.get(token.id()).copied()
+    }
+
+    pub fn note(&mut self, id: &str, at: Timestamp) {
+        self.0.insert(id.to_owned(), at);
+    }
+
+    /// Adds these to what the data directory knows.
+    pub fn add_to(&self, data_dir: &Path) -> Result<(), FileError> {
+        let mut all = Self::load(data_dir);
+        all.0.extend(self.0.iter().map(|(id, at)| (id.clone(), *at)));
+        let text = serde_json::to_string(&all).expect("invariant: our own types serialise");
+        files::write_private(&Self::path(data_dir), text.as_bytes())
+    }
+
+    fn path(data_dir: &Path) -> PathBuf {
+        data_dir.join("token-uses.json")
     }
 }
 

@@ -17,6 +17,7 @@ use crate::config::daemon::DaemonSettings;
 use crate::error::chain;
 use crate::names::Domain;
 use crate::proxy::{Backend, BackendId, Group, Policy, Route};
+use crate::secret::Secret;
 
 /// The file is looked at this often.
 const TICK: Duration = Duration::from_secs(1);
@@ -43,15 +44,16 @@ pub struct FrontKeeper {
     /// None before the first look.
     seen: Option<Version>,
     api: SocketAddr,
+    introduction: Secret,
     publisher: Arc<Publisher>,
     store: Store,
     front: watch::Sender<Front>,
 }
 
 impl FrontKeeper {
-    /// `api`: where the API listens.
-    pub fn new(file: PathBuf, api: SocketAddr, publisher: Arc<Publisher>, store: Store) -> Self {
-        Self { file, seen: None, api, publisher, store, front: watch::channel(Front::default()).0 }
+    /// `api`: where the API listens; `introduction`: by which it knows the proxy.
+    pub fn new(file: PathBuf, api: SocketAddr, introduction: Secret, publisher: Arc<Publisher>, store: Store) -> Self {
+        Self { file, seen: None, api, introduction, publisher, store, front: watch::channel(Front::default()).0 }
     }
 
     pub fn watch(&self) -> watch::Receiver<Front> {
@@ -86,7 +88,7 @@ impl FrontKeeper {
             settings.api_domain = None;
         }
         let front = Front { domain: settings.api_domain, email: settings.acme_email };
-        self.publisher.front(routes(front.domain.clone(), self.api));
+        self.publisher.front(routes(front.domain.clone(), self.api, &self.introduction));
         if let Some(domain) = front.domain.as_ref().filter(|domain| self.front.borrow().domain.as_ref() != Some(*domain)) {
             tracing::info!(%domain, "the API is served at its domain");
         }
@@ -107,17 +109,22 @@ fn has(intent: &AppIntent, domain: &Domain) -> bool {
 }
 
 /// At its domain, and without one at every address of the server, for clients that know the server's own key.
-fn routes(domain: Option<Domain>, api: SocketAddr) -> Vec<Route> {
-    let named = domain.map(|domain| route(vec![domain], "/", api));
-    named.into_iter().chain(["/v1", "/v2"].map(|path| route(Vec::new(), path, api))).collect()
+fn routes(domain: Option<Domain>, api: SocketAddr, introduction: &Secret) -> Vec<Route> {
+    let named = domain.map(|domain| route(vec![domain], "/", api, introduction));
+    named.into_iter().chain(["/v1", "/v2"].map(|path| route(Vec::new(), path, api, introduction))).collect()
 }
 
-fn route(hosts: Vec<Domain>, path_prefix: &str, api: SocketAddr) -> Route {
+fn route(hosts: Vec<Domain>, path_prefix: &str, api: SocketAddr, introduction: &Secret) -> Route {
     Route {
         name: NAME.to_owned(),
         hosts,
         path_prefix: path_prefix.to_owned(),
-        policy: Policy { redirect_to_https: true, response_timeout: PATIENCE, ..Policy::default() },
+        policy: Policy {
+            redirect_to_https: true,
+            introduction: Some(introduction.clone()),
+            response_timeout: PATIENCE,
+            ..Policy::default()
+        },
         groups: vec![Group { weight: 1, backends: vec![Backend { id: BackendId(NAME.into()), address: api }] }],
     }
 }

@@ -39,7 +39,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::api::{Api, Tokens};
+use self::api::{Api, RateLimits, Tokens, Uses};
 use self::boot::{Booted, StartError};
 use self::certs::{Keeper, Trust};
 use self::front::FrontKeeper;
@@ -54,7 +54,7 @@ use crate::docker::{Docker, Login};
 use crate::proxy::{BackendId, Proxy};
 use crate::secret::Secret;
 use crate::wire::EngineStatus;
-use crate::{error, log};
+use crate::{crypto, error, log};
 
 /// How long requests in flight may go on after SIGTERM.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -98,7 +98,9 @@ async fn control(booted: Booted) -> ExitCode {
     let nudge = Arc::new(Notify::new());
     let nothing = Overview { engine: EngineStatus::Down, engine_version: None, platform: None, replicas: Default::default() };
     let (overview, seen) = watch::channel(Arc::new(nothing));
-    let tokens = Arc::new(Tokens::new(&booted.paths.config));
+    let uses = Arc::new(Uses::default());
+    let tokens = Arc::new(Tokens::new(&booted.paths.config, Arc::clone(&uses)));
+    let introduction = Secret::new(crypto::hex(&crypto::random::<32>()));
     let registry = match open_registry(&booted, Arc::clone(&tokens)).await {
         Ok(registry) => registry,
         Err(error) => {
@@ -115,7 +117,8 @@ async fn control(booted: Booted) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let front = FrontKeeper::new(booted.paths.haloyd_yaml(), api_address, Arc::clone(&publisher), booted.store.clone());
+    let front =
+        FrontKeeper::new(booted.paths.haloyd_yaml(), api_address, introduction.clone(), Arc::clone(&publisher), booted.store.clone());
     let trust = Trust::new(Arc::clone(&publisher), booted.certificates);
     let keeper = Keeper::new(booted.store.clone(), booted.storage, trust, booted.authority, front.watch());
     let api = Arc::new(Api {
@@ -134,6 +137,8 @@ async fn control(booted: Booted) -> ExitCode {
             move |id| proxy.upgrade().map_or(0, |proxy| proxy.in_flight(&BackendId(id.0.as_str().into())))
         }),
         tokens,
+        limits: RateLimits::default(),
+        introduction,
         registry: registry.clone(),
         certificates: keeper.desk(),
         front: front.watch(),
@@ -156,6 +161,8 @@ async fn control(booted: Booted) -> ExitCode {
     tasks.spawn(named("docker-events", events));
     let reconciler = Reconciler::new(executor, publisher, overview, nudge);
     tasks.spawn(named("prune", pruner.run(stop.clone())));
+    let (data, stopped) = (booted.paths.data.clone(), stop.clone());
+    tasks.spawn(named("token-uses", async move { uses.run(&data, stopped).await }));
     tasks.spawn(named("front", front.run(stop.clone())));
     tasks.spawn(named("certificates", keeper.run(stop.clone())));
     tasks.spawn(named("reconcile", reconciler.run(stop.clone())));

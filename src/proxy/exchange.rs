@@ -188,6 +188,11 @@ impl Exchange {
         }
     }
 
+    /// What the route's backends are told, so that they believe what is forwarded.
+    pub(super) fn introduction(&self) -> Option<HeaderValue> {
+        self.route.get().and_then(|route| route.introduction.clone())
+    }
+
     /// Tells browsers to come over HTTPS only. Never over plain HTTP (RFC 6797 §7.2); an app's own word wins.
     pub(super) fn demand_https(&self, headers: &mut HeaderMap, value: &HeaderValue) {
         if self.client.secure {

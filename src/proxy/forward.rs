@@ -263,6 +263,9 @@ fn prepare(exchange: &Rc<Exchange>, forwarded: &Forwarded, request: Request<Inco
     let mut body = RequestBody::new(incoming, exchange);
     let from_http2 = parts.version == Version::HTTP_2;
     let upgrade = headers::to_backend(&mut parts.headers, forwarded, &exchange.id);
+    if let Some(introduction) = exchange.introduction() {
+        parts.headers.insert(headers::INTRODUCTION, introduction);
+    }
     let upgrades = upgrade.is_some() && !from_http2;
     parts.version = Version::HTTP_11;
     parts.extensions.clear();

@@ -9,6 +9,8 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+/// Which the daemon's own API believes the proxy for; no other backend gets it.
+pub const INTRODUCTION: HeaderName = HeaderName::from_static("x-haloy-introduction");
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// What a backend is told about the client; made once per connection and host.

@@ -52,6 +52,7 @@ mod worker;
 pub use certificate::{from_pem, self_signed};
 pub use error::ProxyError;
 pub use handle::Proxy;
+pub use headers::INTRODUCTION;
 pub use listeners::Listeners;
 pub use settings::Settings;
 pub use snapshot::*;

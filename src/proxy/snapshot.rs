@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::error::ProxyError;
 use crate::files;
 use crate::names::Domain;
+use crate::secret::Secret;
 
 /// Everything the data plane knows. Serialised it is the last-known-good table: keys and
 /// certificates are not part of that, whoever loads it puts them back.
@@ -47,6 +48,9 @@ pub struct Policy {
     /// The value of Strict-Transport-Security (RFC 6797) over HTTPS, unless the backend sends its own.
     #[serde(default)]
     pub strict_transport: Option<String>,
+    /// What this route's backends are told in [`super::INTRODUCTION`], so that they believe what we forward about clients.
+    #[serde(skip)]
+    pub introduction: Option<Secret>,
     /// Until the backend's first byte; then 504.
     pub response_timeout: Duration,
 }
@@ -88,7 +92,7 @@ pub struct Challenges {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { redirect_to_https: true, strict_transport: None, response_timeout: Duration::from_secs(60) }
+        Self { redirect_to_https: true, strict_transport: None, introduction: None, response_timeout: Duration::from_secs(60) }
     }
 }
 

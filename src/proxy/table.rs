@@ -36,6 +36,7 @@ pub(super) struct Route {
     pub policy: Policy,
     /// The policy's, as a header has it.
     pub strict_transport: Option<HeaderValue>,
+    pub introduction: Option<HeaderValue>,
     groups: Vec<Group>,
     worker: usize,
     counters: PerWorker<RouteCounters>,
@@ -80,6 +81,7 @@ impl Table {
                 prefix: route.path_prefix.trim_end_matches('/').into(),
                 policy: route.policy.clone(),
                 strict_transport: route.policy.strict_transport.as_deref().and_then(|value| HeaderValue::from_str(value).ok()),
+                introduction: route.policy.introduction.as_ref().and_then(|secret| HeaderValue::from_str(secret.expose()).ok()),
                 groups: groups.collect(),
                 worker,
                 counters: counters.clone(),

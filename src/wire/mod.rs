@@ -4,6 +4,7 @@
 //! meaning, because a client and a daemon of different versions talk to each other.
 
 pub mod app;
+pub mod audit;
 pub mod certificate;
 pub mod container;
 pub mod contradictions;
@@ -16,6 +17,7 @@ pub mod status;
 pub use app::{
     AppSpec, DeployRequest, DomainSpec, EnvSource, EnvValue, EnvVar, Hsts, Mount, MountSource, Naming, PullPolicy, Strategy, Tls,
 };
+pub use audit::AuditEntry;
 pub use certificate::{
     Certificate, CertificateDetails, CertificateProblem, CertificateSource, CertificateState, CertificateUpload, LeftOut, ServedCertificate,
 };

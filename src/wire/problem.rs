@@ -34,6 +34,8 @@ pub enum Code {
     /// The request is understood and contradicts what is there (a domain of another app, nothing to roll back to).
     Conflict,
     TooLarge,
+    /// More requests than one client may send: `Retry-After` says when to go on.
+    TooManyRequests,
     /// The server's disk has no room for it.
     NoRoom,
     DockerUnavailable,

@@ -21,6 +21,8 @@ pub fn app(app: &AppName) -> String {
 pub const REGISTRIES: &str = "/v1/registries";
 /// What is served for the domains, and what is wanted for them.
 pub const CERTIFICATES: &str = "/v1/certificates";
+/// Who changed what.
+pub const AUDIT: &str = "/v1/audit";
 /// Whether there is room for images on their way.
 pub const ROOM: &str = "/v1/room";
 pub const PRUNE: &str = "/v1/prune";

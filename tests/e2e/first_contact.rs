@@ -1,6 +1,6 @@
 //! A server without a public name, met for the first time from another network: its token carries the pin of its key.
 
-use std::io::{Write as _, copy};
+use std::io::{Read as _, Write as _, copy};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -125,4 +125,37 @@ fn a_server_without_a_name_is_known_by_its_key_and_nobody_passes_for_it() {
     assert!(said.stderr.contains("its key is not the one that came with the token") && said.stderr.contains("hint: "), "{said}");
     let read = overheard.recv_timeout(std::time::Duration::from_secs(10)).expect("somebody connected");
     assert!(read.is_empty(), "nothing was said to somebody else: {}", String::from_utf8_lossy(&read));
+}
+
+/// Over TLS from this address, as the proxy sees it; the answer.
+fn ask_from(source: &str, server: SocketAddr, request: &str) -> String {
+    let mut command = Command::new("openssl");
+    command.args(["s_client", "-quiet", "-no_ign_eof", "-bind", source, "-connect", &server.to_string()]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("run openssl");
+    child.stdin.as_mut().expect("it reads").write_all(request.as_bytes()).expect("write");
+    let mut answer = String::new();
+    child.stdout.take().expect("it writes").read_to_string(&mut answer).expect("an answer");
+    child.wait().expect("it ends");
+    answer
+}
+
+#[test]
+fn the_audit_log_knows_where_a_change_came_from_whatever_the_client_claims() {
+    let haloyd = Haloyd::start_without_docker();
+    let (token, _) = haloyd.token().split_once('.').expect("a token with a pin");
+    let body = r#"{"certificate":"x","private_key":"y"}"#;
+    let request = format!(
+        "PUT /v1/certificates/shop.example.com HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\nX-Forwarded-For: 9.9.9.9\r\n\
+         X-Haloy-Introduction: guessed\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        haloyd.https_addr(),
+        body.len()
+    );
+    let answer = ask_from("127.0.0.2", haloyd.https_addr(), &request);
+    assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+    let said: Said = (haloyd.client(&["audit", "--json"]), std::time::Duration::ZERO).into();
+    let log: serde_json::Value = serde_json::from_str(&said.ok().stdout).expect("JSON");
+    assert_eq!(log[0]["request"], "PUT /v1/certificates/shop.example.com", "{log}");
+    assert_eq!((&log[0]["address"], &log[1]), (&"127.0.0.2".into(), &serde_json::Value::Null), "{log}");
+    let shown = Said::from((haloyd.client(&["audit"]), std::time::Duration::ZERO)).ok();
+    assert!(shown.stdout.contains("127.0.0.2"), "{shown}");
 }

@@ -6,16 +6,19 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
 
 use super::Context;
 use super::body;
 use super::refusal::Refusal;
+use super::sender::Sender;
+use super::uses::Uses;
 use crate::config::tokens::{self, Scope};
 use crate::error;
 use crate::names::AppName;
@@ -27,6 +30,7 @@ use crate::wire::Code;
 pub struct Tokens {
     config_dir: PathBuf,
     loaded: Mutex<Loaded>,
+    uses: Arc<Uses>,
 }
 
 #[derive(Debug, Default)]
@@ -45,9 +49,9 @@ struct Version {
 }
 
 impl Tokens {
-    /// The tokens of a configuration directory; their file need not exist yet.
-    pub fn new(config_dir: impl Into<PathBuf>) -> Self {
-        Self { config_dir: config_dir.into(), loaded: Mutex::default() }
+    /// The tokens of a configuration directory; their file need not exist yet. `uses` learns of every use.
+    pub fn new(config_dir: impl Into<PathBuf>, uses: Arc<Uses>) -> Self {
+        Self { config_dir: config_dir.into(), loaded: Mutex::default(), uses }
     }
 
     /// Whoever has this token. Looks at the file's metadata, which is one system call.
@@ -57,7 +61,8 @@ impl Tokens {
         if let Some(end) = record.expires_at.filter(|_| record.is_over(Timestamp::now())) {
             return Err(Denial::Over(end));
         }
-        Ok(Caller { token: Some(record.name.clone()), scope: record.scope, app: record.app.clone() })
+        self.uses.note(record.id());
+        Ok(Caller { token: Some(record.name.clone()), id: Some(record.id().to_owned()), scope: record.scope, app: record.app.clone() })
     }
 
     fn current(&self) -> Arc<tokens::Tokens> {
@@ -86,6 +91,7 @@ impl Version {
 pub struct Caller {
     /// The name of the token; none for the daemon's own user.
     pub token: Option<String>,
+    pub id: Option<String>,
     pub scope: Scope,
     /// The one app that the token is for.
     pub app: Option<AppName>,
@@ -100,7 +106,7 @@ pub enum Denial {
 
 impl Caller {
     /// Whoever may open the daemon's socket.
-    pub const LOCAL: Self = Self { token: None, scope: Scope::Admin, app: None };
+    pub const LOCAL: Self = Self { token: None, id: None, scope: Scope::Admin, app: None };
 
     pub fn may_see(&self, app: &AppName) -> bool {
         self.app.as_ref().is_none_or(|own| own == app)
@@ -148,34 +154,59 @@ fn forbidden(title: String) -> Refusal {
     Refusal::new(StatusCode::FORBIDDEN, Code::Forbidden, title)
 }
 
-/// Lets requests with a valid token pass that has the scope, and knows who asks from then on.
+/// Lets requests with a valid token pass that has the scope, and knows who asks from then on; so does whoever looks at
+/// the answer.
 pub async fn require_token(
     State((context, scope)): State<(Context, Scope)>,
+    Extension(sender): Extension<Sender>,
     mut request: Request,
     next: Next,
-) -> Result<Response, Refusal> {
+) -> Response {
     let caller = match bearer(request.headers()).map(|token| context.api.tokens.caller(token)) {
         Some(Ok(caller)) => caller,
-        Some(Err(Denial::Over(end))) => return Err(deny(request, &format!("the API token is not valid any more: it ended on {end}")).await),
-        Some(Err(Denial::Unknown)) => return Err(deny(request, "the API token is not valid on this server").await),
-        None => return Err(deny(request, "an API token is needed").await),
+        other => {
+            let title = match other {
+                Some(Err(Denial::Over(end))) => format!("the API token is not valid any more: it ended on {end}"),
+                Some(_) => "the API token is not valid on this server".to_owned(),
+                None => "an API token is needed".to_owned(),
+            };
+            body::discard(request).await;
+            return match sender.0.map_or(Ok(()), |address| context.api.limits.guess(address)) {
+                Ok(()) => unauthorized(&title).into_response(),
+                Err(denied) => denied.into_response(),
+            };
+        }
     };
-    if let Err(refusal) = caller.require_scope(scope).and_then(|()| caller.require_path(request.uri().path())) {
-        body::discard(request).await;
-        return Err(refusal);
-    }
-    request.extensions_mut().insert(caller);
-    Ok(next.run(request).await)
+    let in_time = caller.id.as_deref().map_or(Ok(()), |id| context.api.limits.call(id));
+    let allowed = caller.require_scope(scope).and_then(|()| caller.require_path(request.uri().path()));
+    let refused = match (in_time, allowed) {
+        (Err(denied), _) => Some(denied.into_response()),
+        (_, Err(refusal)) => Some(refusal.into_response()),
+        (Ok(()), Ok(())) => None,
+    };
+    let mut response = match refused {
+        Some(refused) => {
+            body::discard(request).await;
+            refused
+        }
+        None => {
+            request.extensions_mut().insert(caller.clone());
+            next.run(request).await
+        }
+    };
+    response.extensions_mut().insert(caller);
+    response
 }
 
 /// Whoever could open the socket may do everything.
 pub async fn trust(mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(Caller::LOCAL);
-    next.run(request).await
+    let mut response = next.run(request).await;
+    response.extensions_mut().insert(Caller::LOCAL);
+    response
 }
 
-async fn deny(request: Request, title: &str) -> Refusal {
-    body::discard(request).await;
+fn unauthorized(title: &str) -> Refusal {
     let hint = "run `haloy admin api token` on the server, then `haloy server add SERVER --token-stdin --force` here with what it prints";
     Refusal::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, title).hint(hint)
 }
@@ -202,7 +233,7 @@ mod tests {
             let _ = fs::remove_file(&path);
             tokens::Tokens::add(dir.path(), TokenRecord::new("ci", &Secret::new(token))).expect("add");
         };
-        let tokens = Tokens::new(dir.path());
+        let tokens = Tokens::new(dir.path(), Arc::default());
         let allows = |token: &str| tokens.caller(token).is_ok();
         assert!(!allows("first"), "no file, nobody");
         write("first");

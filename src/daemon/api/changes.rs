@@ -2,13 +2,14 @@
 
 use std::future::Future;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use axum::{Extension, Json};
 use zeroize::Zeroizing;
 
 use super::super::logins;
 use super::super::store::{NewDeployment, StoreError};
+use super::audit::Begun;
 use super::body::JsonBody;
 use super::parameters::{Segment, performer};
 use super::refusal::Refusal;
@@ -18,7 +19,7 @@ use crate::names::{AppName, DeployId};
 use crate::secret::Secret;
 use crate::wire::{Accepted, AppSpec, Code, DeployRequest, EnvSource, EnvValue, Pin, RollbackRequest, StopRequest, routes};
 
-type Answer = Result<(StatusCode, Json<Accepted>), Refusal>;
+type Answer = Result<(StatusCode, Extension<Begun>, Json<Accepted>), Refusal>;
 
 /// Deploy an app
 ///
@@ -157,7 +158,8 @@ where
         tracing::info!(%app, job = accepted.job, deployment = accepted.deployment.map(tracing::field::display), "Accepted a change");
         Ok::<_, StoreError>(accepted)
     });
-    Ok((StatusCode::ACCEPTED, Json(accepted.await??)))
+    let accepted = accepted.await??;
+    Ok((StatusCode::ACCEPTED, Extension(Begun(accepted.job)), Json(accepted)))
 }
 
 /// `[[name, value], …]` as JSON, sealed.

@@ -12,6 +12,7 @@
 mod about;
 mod admission;
 mod apps;
+mod audit;
 mod auth;
 mod body;
 mod builds;
@@ -19,17 +20,20 @@ mod certificates;
 mod changes;
 mod disk;
 mod jobs;
+mod limits;
 mod logs;
 mod openapi;
 mod parameters;
 mod refusal;
 mod registries;
 mod requests;
+mod sender;
 mod serve;
 mod status;
 mod tags;
 #[cfg(test)]
 mod tests;
+mod uses;
 
 use std::sync::Arc;
 
@@ -41,7 +45,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use auth::{Caller, Tokens};
+pub use limits::RateLimits;
 pub use serve::{serve_tcp, serve_unix};
+pub use uses::Uses;
 
 use super::certs::Desk;
 use super::front::Front;
@@ -52,6 +58,7 @@ use super::store::Store;
 use crate::config::tokens::Scope;
 use crate::crypto;
 use crate::docker::{ContainerId, Docker};
+use crate::secret::Secret;
 
 /// Everything that the API looks at and writes to.
 pub struct Api {
@@ -67,6 +74,9 @@ pub struct Api {
     /// Requests in flight in a container.
     pub in_flight: Arc<dyn Fn(&ContainerId) -> u64 + Send + Sync>,
     pub tokens: Arc<Tokens>,
+    pub limits: RateLimits,
+    /// By which the proxy is known.
+    pub introduction: Secret,
     /// Served beside the API, in words of its own.
     pub registry: Registry,
     pub pruner: Pruner,
@@ -102,14 +112,14 @@ fn router(context: Context, door: Door) -> Router {
             Door::Tcp => routes.route_layer(from_fn_with_state((context.clone(), scope), auth::require_token)),
             Door::Unix => routes.route_layer(from_fn(auth::trust)),
         });
-    let (router, _) = guarded.into_iter().fold(open(), OpenApiRouter::merge).split_for_parts();
+    let [reading, deploying, administering] = guarded;
+    let changing = deploying.merge(administering).route_layer(from_fn_with_state(context.clone(), audit::note));
+    let (router, _) = open().merge(reading).merge(changing).split_for_parts();
     let registry = context.api.registry.router(door == Door::Unix);
-    let router = router
-        .fallback(refusal::unknown_route)
-        .method_not_allowed_fallback(refusal::wrong_method)
-        .layer(from_fn(requests::identify))
-        .with_state(context);
-    router.merge(registry)
+    let registry = registry.layer(from_fn_with_state(context.clone(), audit::note_registry));
+    let router = router.fallback(refusal::unknown_route).method_not_allowed_fallback(refusal::wrong_method).with_state(context.clone());
+    let router = router.merge(registry).layer(from_fn_with_state(context, sender::find));
+    router.layer(from_fn(requests::identify))
 }
 
 /// What needs no token: nothing here tells of apps.
@@ -151,6 +161,7 @@ fn deploying() -> OpenApiRouter<Context> {
 /// For tokens that may change what belongs to no app.
 fn administering() -> OpenApiRouter<Context> {
     OpenApiRouter::default()
+        .routes(routes!(audit::list))
         .routes(routes!(disk::prune))
         .routes(routes!(registries::login))
         .routes(routes!(registries::logout))

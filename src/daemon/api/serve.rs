@@ -19,6 +19,7 @@ use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
 use super::body::BodyTimeout;
+use super::sender::Peer;
 use super::{Api, Context, Door, router};
 
 /// What one listener allows.
@@ -78,14 +79,14 @@ impl Listener {
         }
     }
 
-    async fn accept(&self) -> io::Result<Stream> {
+    async fn accept(&self) -> io::Result<(Stream, Peer)> {
         match self {
             Self::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
+                let (stream, address) = listener.accept().await?;
                 tune(&stream);
-                Ok(Either::Left(stream))
+                Ok((Either::Left(stream), Peer(Some(address.ip()))))
             }
-            Self::Unix(listener) => Ok(Either::Right(listener.accept().await?.0)),
+            Self::Unix(listener) => Ok((Either::Right(listener.accept().await?.0), Peer(None))),
         }
     }
 }
@@ -107,8 +108,8 @@ pub(super) async fn serve(listener: Listener, api: Arc<Api>, stop: CancellationT
         tokio::select! {
             () = stop.cancelled() => break,
             Some(ended) = connections.join_next() => note_panic(ended),
-            (stream, place) = next(&listener, &places) => {
-                connections.spawn(converse(stream, router.clone(), stop.clone(), limits, place));
+            (stream, peer, place) = next(&listener, &places) => {
+                connections.spawn(converse(stream, router.clone().layer(Extension(peer)), stop.clone(), limits, place));
             }
         }
     }
@@ -120,11 +121,11 @@ pub(super) async fn serve(listener: Listener, api: Arc<Api>, stop: CancellationT
 }
 
 /// The next connection, once there is a place for it.
-async fn next(listener: &Listener, places: &Arc<Semaphore>) -> (Stream, OwnedSemaphorePermit) {
+async fn next(listener: &Listener, places: &Arc<Semaphore>) -> (Stream, Peer, OwnedSemaphorePermit) {
     let place = places.clone().acquire_owned().await.expect("invariant: the semaphore is never closed");
     loop {
         match listener.accept().await {
-            Ok(stream) => return (stream, place),
+            Ok((stream, peer)) => return (stream, peer, place),
             Err(error) => {
                 tracing::warn!(%error, "Could not accept a connection to the API");
                 tokio::time::sleep(ACCEPT_PAUSE).await;

@@ -42,17 +42,10 @@ impl Access {
 
 /// By `Authorization`: `Bearer TOKEN`, or `Basic` with the token as password, which is what `docker login` sends.
 pub fn of(registry: &Registry, headers: &HeaderMap) -> Result<Access, Refused> {
-    let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let Some((scheme, value)) = header.and_then(|header| header.split_once(' ')) else {
+    if !headers.contains_key(AUTHORIZATION) {
         return Err(Refused::unauthorized("a login is needed"));
-    };
-    let password = if scheme.eq_ignore_ascii_case("bearer") {
-        Zeroizing::new(value.trim().to_owned())
-    } else if scheme.eq_ignore_ascii_case("basic") {
-        password(value.trim()).ok_or_else(|| Refused::unauthorized("the login is not understood"))?
-    } else {
-        return Err(Refused::unauthorized("the login is not understood"));
-    };
+    }
+    let Some(password) = login(headers) else { return Err(Refused::unauthorized("the login is not understood")) };
     if crypto::equal(password.as_bytes(), registry.0.engine.expose().as_bytes()) {
         return Ok(Access::PULL);
     }
@@ -62,6 +55,17 @@ pub fn of(registry: &Registry, headers: &HeaderMap) -> Result<Access, Refused> {
         return Ok(access);
     }
     Err(Refused::unauthorized("the login is not valid on this server"))
+}
+
+/// The token or password that a request brings.
+pub fn login(headers: &HeaderMap) -> Option<Zeroizing<String>> {
+    let (scheme, value) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let value = value.trim();
+    match scheme {
+        _ if scheme.eq_ignore_ascii_case("bearer") => Some(Zeroizing::new(value.to_owned())),
+        _ if scheme.eq_ignore_ascii_case("basic") => password(value),
+        _ => None,
+    }
 }
 
 fn password(encoded: &str) -> Option<Zeroizing<String>> {

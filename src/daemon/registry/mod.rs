@@ -39,7 +39,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 
-pub use self::access::Access;
+pub use self::access::{Access, login};
 use self::counted::Counted;
 use self::error::Refused;
 use self::files::Files;

@@ -12,7 +12,7 @@ use crate::wire::{Accepted, Event, EventKind, Failure, Job, JobId, JobKind, Phas
 const HISTORY: u32 = 100;
 
 /// A number that the database cannot hold is no job's.
-fn key(id: JobId) -> Result<i64, StoreError> {
+pub(super) fn key(id: JobId) -> Result<i64, StoreError> {
     i64::try_from(id).map_err(|_| StoreError::UnknownJob(id))
 }
 
@@ -223,6 +223,6 @@ pub(super) fn parse_kind(text: &str) -> Result<JobKind, StoreError> {
     serde_json::from_value(text.into()).map_err(damaged("job kind"))
 }
 
-fn parse_phase(text: &str) -> Result<Phase, StoreError> {
+pub(super) fn parse_phase(text: &str) -> Result<Phase, StoreError> {
     serde_json::from_value(text.into()).map_err(damaged("phase"))
 }

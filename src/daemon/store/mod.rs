@@ -7,6 +7,7 @@
 //! Resolved environment values come in sealed (see `crypto::Identity`) and stay so. The only folder
 //! that names `rusqlite`.
 
+mod audit;
 mod certificates;
 mod deployments;
 mod ids;
@@ -31,6 +32,7 @@ use crate::files;
 use crate::names::{AppName, DeployId, Domain};
 use crate::wire::JobId;
 
+pub use audit::NewAuditEntry;
 pub use certificates::CertificateRecord;
 pub use deployments::{NewDeployment, Prepared, Release};
 pub use images::HeldImage;

@@ -122,6 +122,21 @@ const MIGRATIONS: &[&str] = &[
         record TEXT NOT NULL                    -- JSON of the CertificateRecord
     ) STRICT;
 ",
+    "
+    CREATE TABLE audit (                        -- requests that change something
+        id       INTEGER PRIMARY KEY AUTOINCREMENT,
+        at       INTEGER NOT NULL,
+        token    TEXT,                          -- its name; none for the daemon's own socket
+        token_id TEXT,
+        address  TEXT,
+        request  TEXT NOT NULL,                 -- method and path
+        app      TEXT,
+        status   INTEGER NOT NULL,
+        reason   TEXT,                          -- of a refusal
+        job      INTEGER
+    ) STRICT;
+    CREATE INDEX audit_by_app ON audit (app, id);
+",
 ];
 
 /// Brings the database to the newest schema in one transaction; an existing one is backed up first.

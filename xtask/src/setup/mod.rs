@@ -51,7 +51,7 @@ const NEEDS: &[Need] = &[
     Need { program: "nginx", packages: &["nginx-light"], purposes: &[Purpose::Bench], for_own_engine: false },
     Need { program: "wrk", packages: &["wrk"], purposes: &[Purpose::Bench], for_own_engine: false },
     Need { program: "h2load", packages: &["nghttp2-client"], purposes: &[Purpose::Bench], for_own_engine: false },
-    Need { program: "openssl", packages: &["openssl"], purposes: &[Purpose::Bench], for_own_engine: false },
+    Need { program: "openssl", packages: &["openssl"], purposes: &[Purpose::Test, Purpose::Bench], for_own_engine: false },
     Need { program: "taskset", packages: &["util-linux"], purposes: &[Purpose::Bench], for_own_engine: false },
 ];
 const ALL: &[Purpose] = &[Purpose::Demo, Purpose::Test, Purpose::Bench];

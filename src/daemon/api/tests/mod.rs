@@ -1,5 +1,6 @@
 //! The API as its clients see it: real sockets, a real store, no Docker Engine.
 
+mod audit;
 mod changes;
 mod description;
 mod engine;

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::tokens::{self, TokenRecord};
 use crate::crypto;
 use crate::daemon::api::serve::{Limits, Listener, serve};
-use crate::daemon::api::{Api, Tokens};
+use crate::daemon::api::{Api, RateLimits, Tokens};
 use crate::daemon::certs::Desk;
 use crate::daemon::front::Front;
 use crate::daemon::overview::Overview;
@@ -77,7 +77,9 @@ impl Server {
             metrics: Arc::new(|| "haloy_up 1\n".to_owned()),
             in_flight: Arc::new(|container| if container.0 == "c1" { 7 } else { 0 }),
             registry,
-            tokens: Arc::new(Tokens::new(dir.path())),
+            tokens: Arc::new(Tokens::new(dir.path(), Arc::default())),
+            limits: RateLimits::default(),
+            introduction: Secret::new(INTRODUCTION),
             certificates: Desk::new(dir.path().join("certificates"), store.clone(), watch::channel(Arc::default()).1, Arc::default()),
             front: watch::channel(Front::default()).1,
             builds: tokio::sync::Semaphore::new(1),
@@ -144,6 +146,8 @@ pub fn app(name: &str) -> AppName {
     name.parse().expect("app name")
 }
 
+/// How the proxy would introduce itself.
+pub const INTRODUCTION: &str = "of this start";
 pub const SECRET: &str = "hunter2-of-the-environment";
 
 pub fn deploy_request(name: &str) -> Value {
