@@ -2,6 +2,7 @@
 //!
 //! A locked one may ask the user and a broken one may never answer: nothing waits for it longer than [`PATIENCE`].
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -37,7 +38,14 @@ pub fn forget(server: &ServerName) -> bool {
     .is_ok()
 }
 
+/// It did not answer once: nobody waits for it again.
+static SILENT: AtomicBool = AtomicBool::new(false);
+
 fn ask<T: Send + 'static>(server: &ServerName, ask: impl FnOnce(&Entry) -> keyring::Result<T> + Send + 'static) -> Result<T, String> {
+    let silence = || format!("it did not answer within {} s", PATIENCE.as_secs());
+    if SILENT.load(Ordering::Relaxed) {
+        return Err(silence());
+    }
     let (tell, told) = mpsc::channel();
     let server = server.to_string();
     // Left alone when it takes too long: it holds nothing that the end of the process does not give back.
@@ -49,6 +57,9 @@ fn ask<T: Send + 'static>(server: &ServerName, ask: impl FnOnce(&Entry) -> keyri
         .map_err(|error| error.to_string())?;
     match told.recv_timeout(PATIENCE) {
         Ok(answer) => answer.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("it did not answer within {} s", PATIENCE.as_secs())),
+        Err(_) => {
+            SILENT.store(true, Ordering::Relaxed);
+            Err(silence())
+        }
     }
 }

@@ -132,6 +132,32 @@ fn pull_policies_ask_the_registry_when_they_say() {
 }
 
 #[test]
+fn prune_leaves_a_name_alone_that_means_another_image_by_now() {
+    let (haloyd, registry) = (Haloyd::start(), Registry::start());
+    let (old, new) = (registry.push(&image("v1"), "shop:old"), registry.push(&image("v2"), "shop:new"));
+    let app = App::new(&haloyd, "names");
+    for reference in [&old, &new] {
+        let (repository, tag) = reference.rsplit_once(':').expect("a tag");
+        configure(&app, &format!("image:\n  repository: {repository}\n  tag: {tag}\n  {}\n", registry.login()));
+        app.haloy(&["deploy"]).ok();
+    }
+    let docker = |words: &[&str]| {
+        let output = Command::new("docker").args(words).output().expect("run docker");
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    docker(&["tag", &image("healthcheck"), &old]);
+    let mine = docker(&["image", "inspect", "--format", "{{.Id}}", &old]);
+    let own = format!("haloy/{}", app.name);
+    let held = || docker(&["image", "ls", "--format", "{{.Tag}}", &own]).lines().count();
+    assert_eq!(held(), 2);
+    app.haloy(&["prune", "--keep", "1", "--yes"]).ok();
+    assert_eq!(held(), 1, "the old version's own name is gone");
+    assert_eq!(docker(&["image", "inspect", "--format", "{{.Id}}", &old]), mine);
+    docker(&["rmi", &old]);
+}
+
+#[test]
 fn versions_of_the_registry_can_be_gone_to_by_their_tags() {
     let (haloyd, registry) = (Haloyd::start(), Registry::start());
     for (version, tag) in [("v1", "v1.9"), ("v2", "v1.10"), ("v1", "latest")] {
@@ -154,6 +180,8 @@ fn versions_of_the_registry_can_be_gone_to_by_their_tags() {
     assert!(new < old && !targets.stdout.contains("\nlatest"), "{targets}");
     app.haloy(&["rollback", "--tag", "v1.9"]).ok();
     assert!(answers(&haloyd, &app).contains("v1"));
+    let impossible = app.haloy(&["rollback", "--tag", "v1 9"]);
+    assert!(impossible.code == 1 && impossible.stderr.contains("cannot go to the tag `v1 9`"), "{impossible}");
     let unknown = app.haloy(&["rollback", "--tag", "latest"]);
     assert!(unknown.code == 1 && unknown.stderr.contains("cannot go to the tag `latest`"), "{unknown}");
 }

@@ -44,7 +44,17 @@ pub async fn list(State(context): State<Context>, Parameters(query): Parameters<
 
 /// Notes what a request to a changing route came to. Whoever brings no valid token is in nobody's log: it could be filled
 /// by anybody.
-pub async fn note(State(context): State<Context>, Extension(sender): Extension<Sender>, request: Request, next: Next) -> Response {
+pub async fn note(
+    State(context): State<Context>,
+    Extension(sender): Extension<Sender>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    // In a task of its own: nobody keeps a change out of the log by leaving before it is answered.
+    Ok(tokio::spawn(run_and_note(context, sender, request, next)).await?)
+}
+
+async fn run_and_note(context: Context, sender: Sender, request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let response = next.run(request).await;
     if method != Method::GET
@@ -58,7 +68,23 @@ pub async fn note(State(context): State<Context>, Extension(sender): Extension<S
 }
 
 /// The same for the registry, where a push ends with a manifest; guesses at its logins are counted here, too.
-pub async fn note_registry(State(context): State<Context>, Extension(sender): Extension<Sender>, request: Request, next: Next) -> Response {
+pub async fn note_registry(
+    State(context): State<Context>,
+    Extension(sender): Extension<Sender>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    if is_change(request.method(), request.uri().path()) {
+        return Ok(tokio::spawn(run_and_note_registry(context, sender, request, next)).await?);
+    }
+    Ok(run_and_note_registry(context, sender, request, next).await)
+}
+
+fn is_change(method: &Method, path: &str) -> bool {
+    *method == Method::DELETE || *method == Method::PUT && path.contains("/manifests/")
+}
+
+async fn run_and_note_registry(context: Context, sender: Sender, request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let login = registry::login(request.headers());
     let response = next.run(request).await;
@@ -68,8 +94,7 @@ pub async fn note_registry(State(context): State<Context>, Extension(sender): Ex
     {
         return denied.into_response();
     }
-    let changes = method == Method::DELETE || method == Method::PUT && path.contains("/manifests/");
-    if changes {
+    if is_change(&method, &path) {
         let caller = match sender.0 {
             None => Some(Caller::LOCAL),
             Some(_) => login.and_then(|token| context.api.tokens.caller(&token).ok()),

@@ -38,10 +38,13 @@ impl Uses {
                 let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
                 std::mem::take(&mut noted.is_new).then(|| noted.uses.clone())
             };
-            if let Some(uses) = noted
-                && let Err(error) = uses.add_to(data)
-            {
-                tracing::warn!(error = chain(&error), "the last uses of tokens could not be written");
+            if let Some(uses) = noted {
+                let data = data.to_owned();
+                match tokio::task::spawn_blocking(move || uses.add_to(&data)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::warn!(error = chain(&error), "the last uses of tokens could not be written"),
+                    Err(error) => tracing::error!(%error, "the last uses of tokens could not be written"),
+                }
             }
             if stopped {
                 return;

@@ -311,6 +311,22 @@ async fn only_what_is_kept_can_be_gone_back_to() {
 }
 
 #[tokio::test]
+async fn a_rollback_that_waits_keeps_the_image_that_it_goes_to() {
+    let (_dir, store) = store();
+    let mut versions = Vec::new();
+    for image in ["shop:1", "shop:2"] {
+        let id = complete(&store, "shop", image).await;
+        let image_id = store.deployments(app("shop")).await.expect("history")[0].image_id.clone();
+        store.hold_image(HeldImage { image_id: image_id.expect("known"), ..held(id, image) }, None).await.expect("hold");
+        versions.push(id);
+    }
+    let surplus = async || store.held_images(Some(1)).await.expect("held").1.into_iter().collect::<Vec<_>>();
+    assert_eq!(surplus().await, [versions[0]]);
+    store.accept_rollback(app("shop"), versions[0], None, None).await.expect("accept");
+    assert_eq!(surplus().await, [], "its turn is still to come");
+}
+
+#[tokio::test]
 async fn a_name_that_was_pulled_once_is_ours_until_the_last_one_goes() {
     let (_dir, store) = store();
     let (one, two) = (complete(&store, "shop", "shop:1").await, complete(&store, "shop", "shop:2").await);

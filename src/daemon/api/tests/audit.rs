@@ -2,8 +2,9 @@
 
 use http::{Method, Request};
 use http_body_util::Full;
+use tokio::io::AsyncWriteExt as _;
 
-use super::server::{Answer, Server, TOKEN, deploy_request};
+use super::server::{Answer, SOON, Server, TOKEN, deploy_request};
 use crate::config::tokens::{Scope, TokenRecord, Tokens};
 use crate::secret::Secret;
 use crate::wire::{AuditEntry, Code};
@@ -85,4 +86,29 @@ async fn guesses_are_limited_and_cost_nobody_with_a_token_anything() {
     let basic = with(Method::GET, "/v2/", &[("authorization", "Basic YTpiYWQ=")], String::new());
     assert_eq!(server.send(basic).await.status(), 429);
     assert_eq!(server.send(with(Method::GET, "/v2/", &[], String::new())).await.status(), 401, "how standard clients ask for the way in");
+}
+
+#[tokio::test]
+async fn nobody_keeps_a_change_out_of_the_log_by_leaving() {
+    let server = Server::start().await;
+    let body = deploy_request("shop").to_string();
+    let request = format!(
+        "POST /v1/apps/shop/deploy HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let deadline = tokio::time::Instant::now() + SOON;
+    loop {
+        let jobs: Vec<crate::wire::Job> = server.get("/v1/jobs").await.json(200);
+        let noted: Vec<_> = entries(&server, "/v1/audit").await.into_iter().filter_map(|entry| entry.job).collect();
+        // Some leave before their request is read: those change nothing.
+        if jobs.is_empty() {
+            let mut connection = server.tcp().await;
+            connection.write_all(request.as_bytes()).await.expect("send");
+        } else if jobs.iter().all(|job| noted.contains(&job.id)) {
+            return;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{} jobs, {} entries", jobs.len(), noted.len());
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
 }
