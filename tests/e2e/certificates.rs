@@ -90,15 +90,19 @@ fn an_alias_that_leads_nowhere_does_not_hold_the_others_up() {
     let pebble = Pebble::start(&haloyd, &Wishes::default(), "");
     let app = App::new(&haloyd, "partly");
     let (good, bad) = (format!("www.{}", app.domain), format!("old.{}", app.domain));
+    let worse = format!("older.{}", app.domain);
     pebble.lose(&bad);
-    deploy(&app, &[&good, &bad]);
+    pebble.lose(&worse);
+    deploy(&app, &[&good, &bad, &worse]);
     served(&pebble, &haloyd, &good);
     let shown = wait_for(ORDER, "the alias is named", || Some(certificate(&app)).filter(|shown| shown["left_out"] != json!([])));
     assert_eq!((&shown["state"], &shown["left_out"][0]["name"]), (&json!("valid"), &json!(bad)));
+    assert_eq!(shown["left_out"][1]["name"], json!(worse), "both at once");
     let said = app.haloy(&["cert", "show", &app.domain]).ok().stdout;
     assert!(said.contains(&format!("without `{bad}`: ")) && said.contains("hint: the ports 80 and 443 of"), "{said}");
     // It is tried again, by itself or at once for those who ask.
     pebble.find(&bad);
+    pebble.find(&worse);
     app.haloy(&["cert", "renew", &app.domain]).ok();
     served(&pebble, &haloyd, &bad);
     assert_eq!(certificate(&app)["left_out"], json!([]));

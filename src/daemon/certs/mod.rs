@@ -339,6 +339,7 @@ async fn order(authority: &Authority, trust: &Arc<Trust>, job: Job) -> Outcome {
         let left_out =
             refused.iter().filter_map(|refused| Some(LeftOut { name: refused.name.parse().ok()?, reason: refused.detail.clone() }));
         record.left_out = left_out.collect();
+        record.left_out.sort_by(|a, b| a.name.cmp(&b.name));
         let error = result.as_ref().err();
         record.problem = error.map(|error| problem(error.reason(), error.hint(), failures + 1, false));
         let is_enough = |leaf: &Leaf| rest.iter().all(|name| leaf.covers(name)) && Timestamp::now() < leaf.renewal();

@@ -5,7 +5,7 @@ mod http;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use instant_acme::{
     Account, AccountCredentials, AuthorizationHandle, AuthorizationStatus, CertificateIdentifier, ChallengeStatus, ChallengeType,
@@ -24,6 +24,7 @@ use self::http::Http;
 use super::storage::Stored;
 use super::trust::{Answer, Posted, Trust};
 use crate::config::daemon::{Acme, Challenge, Eab, KeyType};
+use crate::error::chain;
 use crate::files::{self, FileError};
 use crate::names::Domain;
 use crate::secret::Secret;
@@ -51,6 +52,10 @@ pub struct Wish<'a> {
     /// The certificate of ours that the new one takes the place of.
     pub replaces: Option<&'a CertificateDer<'static>>,
 }
+
+/// For the names of a failed order that the authority is still looking at.
+const SETTLE: Duration = Duration::from_secs(15);
+const SETTLE_PAUSE: Duration = Duration::from_millis(500);
 
 /// An authority and how it is spoken to.
 pub struct Authority {
@@ -152,8 +157,8 @@ impl Authority {
         params.distinguished_name = DistinguishedName::new();
         let request = params.serialize_request(&key).map_err(AcmeError::Key)?;
         order.finalize_csr(request.der()).await.map_err(|error| self.failed("have the certificate signed", error))?;
-        let chain = order.poll_certificate(&PATIENCE).await.map_err(|error| self.failed("get the certificate", error))?;
-        let pem = Secret::new(format!("{}\n{}", chain.trim_end(), key.serialize_pem()));
+        let issued = order.poll_certificate(&PATIENCE).await.map_err(|error| self.failed("get the certificate", error))?;
+        let pem = Secret::new(format!("{}\n{}", issued.trim_end(), key.serialize_pem()));
         let stored = Stored::read("issued", pem.expose()).map_err(|error| AcmeError::Unusable(Box::new(error)))?;
         match names.iter().find(|name| !stored.leaf.covers(name)) {
             Some(missing) => Err(AcmeError::Unusable(format!("`{missing}` is not in it").into())),
@@ -249,13 +254,40 @@ fn proof(name: &str, authorization: &KeyAuthorization) -> Result<Answer, AcmeErr
     Ok(Answer::Tls(name, key))
 }
 
-/// The names that the authority could not be shown, with what it says of each.
+/// The names that the authority could not be shown, with what it says of each. An order fails with its first name: the
+/// authority is still looking at the others, and gets its answers until it has seen them all.
 async fn refused(order: &mut Order) -> Vec<Refused> {
-    let mut refused = Vec::new();
+    let until = Instant::now() + SETTLE;
+    loop {
+        let (refused, all_settled) = verdicts(order).await;
+        if all_settled || Instant::now() >= until {
+            return refused;
+        }
+        tokio::time::sleep(SETTLE_PAUSE).await;
+    }
+}
+
+/// The names that are refused by now, and whether that is the last word on all of them.
+async fn verdicts(order: &mut Order) -> (Vec<Refused>, bool) {
+    let (mut refused, mut all_settled) = (Vec::new(), true);
     let mut authorizations = order.authorizations();
-    while let Some(Ok(mut authorization)) = authorizations.next().await {
-        if authorization.refresh().await.is_err() || authorization.status != AuthorizationStatus::Invalid {
+    while let Some(authorization) = authorizations.next().await {
+        let Ok(mut authorization) = authorization else {
+            all_settled = false;
             continue;
+        };
+        match authorization.refresh().await.map(|state| state.status) {
+            Ok(AuthorizationStatus::Invalid) => {}
+            Ok(AuthorizationStatus::Pending) => {
+                all_settled = false;
+                continue;
+            }
+            Ok(_) => continue,
+            Err(error) => {
+                tracing::debug!(error = chain(&error), "the authority does not say how it found a name");
+                all_settled = false;
+                continue;
+            }
         }
         let name = authorization.identifier().to_string();
         let failed = authorization.challenges.iter().filter(|challenge| challenge.status == ChallengeStatus::Invalid);
@@ -266,5 +298,5 @@ async fn refused(order: &mut Order) -> Vec<Refused> {
             name,
         });
     }
-    refused
+    (refused, all_settled)
 }
